@@ -1,0 +1,166 @@
+//! Heist, through its facade.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use heist::{
+    Builder, RingProfile, Runtime,
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::{JoinError, JoinHandle},
+    time,
+};
+
+use super::Contestant;
+
+/// Which ring profile the workers have.
+pub trait Profile: 'static {
+    /// The profile as the builder names it.
+    const PROFILE: RingProfile;
+}
+
+/// The profile with deferred task work; siblings rescue by signal.
+#[derive(Debug)]
+pub struct Defer;
+
+impl Profile for Defer {
+    const PROFILE: RingProfile = RingProfile::Defer;
+}
+
+/// The profile with cooperative task work; siblings rescue by `membarrier`.
+#[derive(Debug)]
+pub struct Coop;
+
+impl Profile for Coop {
+    const PROFILE: RingProfile = RingProfile::Coop;
+}
+
+/// A Heist runtime with the ring profile `P`.
+pub struct Heist<P> {
+    runtime: Runtime,
+    profile: PhantomData<fn() -> P>,
+}
+
+impl<P> fmt::Debug for Heist<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heist").finish_non_exhaustive()
+    }
+}
+
+impl<P: Profile> Contestant for Heist<P> {
+    type Handle = heist::Handle;
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+    type JoinError = JoinError;
+    type Semaphore = Semaphore;
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    fn start(workers: usize) -> Self {
+        let runtime = Builder::new()
+            .worker_threads(workers)
+            .ring_profile(P::PROFILE)
+            .build()
+            .expect("io_uring is permitted where the benchmarks run");
+        Self {
+            runtime,
+            profile: PhantomData,
+        }
+    }
+
+    fn handle(&self) -> Self::Handle {
+        self.runtime.handle()
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    fn spawn<F>(future: F) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        heist::spawn(future)
+    }
+
+    fn spawn_on<F>(handle: &Self::Handle, future: F) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        handle.spawn(future)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        heist::yield_now()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+        time::sleep(duration)
+    }
+
+    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> bool {
+        time::timeout(limit, future).await.is_ok()
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Semaphore::new(permits)
+    }
+
+    async fn acquire(semaphore: &Self::Semaphore) -> impl Send {
+        semaphore
+            .acquire()
+            .await
+            .expect("nobody closes the semaphore")
+    }
+
+    async fn listen() -> (Self::Listener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        (listener, address)
+    }
+
+    async fn accept(listener: &mut Self::Listener) -> Self::Stream {
+        let (stream, _) = listener.accept().await.expect("the peer is connecting");
+        stream.set_nodelay(true).expect("TCP has this option");
+        stream
+    }
+
+    async fn connect(address: SocketAddr) -> Self::Stream {
+        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        stream.set_nodelay(true).expect("TCP has this option");
+        stream
+    }
+
+    async fn echo(mut stream: Self::Stream, _chunk: usize) {
+        while let Ok(Some(bytes)) = stream.recv().await {
+            if stream.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn round_trip(stream: &mut Self::Stream, message: &[u8], _buffer: &mut [u8]) {
+        stream.write_all(message).await.expect("the peer reads");
+        let mut missing = message.len();
+        while missing > 0 {
+            let bytes = stream
+                .recv()
+                .await
+                .expect("the peer answers")
+                .expect("the peer stays");
+            missing = missing
+                .checked_sub(bytes.len())
+                .expect("no more than was sent");
+        }
+    }
+}

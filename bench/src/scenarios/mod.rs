@@ -1,0 +1,81 @@
+//! The scenarios.
+//!
+//! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
+//! Time: [`timers`]. Sockets: [`echo`], [`spin`]. Locks: [`semaphore`].
+//! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it.
+//!
+//! Each module has a function `list` with its scenarios at a [`Scale`].
+
+use crate::scenario::{AnyScenario, Scale};
+
+pub mod spawn;
+pub mod remote_spawn;
+pub mod yields;
+pub mod ping_pong;
+pub mod chained_spawn;
+pub mod uneven;
+pub mod timers;
+pub mod echo;
+pub mod spin;
+pub mod semaphore;
+mod window;
+
+/// Every scenario, in the order of the report.
+#[must_use]
+pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
+    [
+        spawn::list,
+        remote_spawn::list,
+        yields::list,
+        ping_pong::list,
+        chained_spawn::list,
+        uneven::list,
+        timers::list,
+        echo::list,
+        spin::list,
+        semaphore::list,
+    ]
+    .into_iter()
+    .flat_map(|list| list(scale))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_works_on_every_contender() {
+        crate::meter::raise_descriptor_limit();
+        for scenario in all(Scale::Quick) {
+            for contender in scenario.contenders() {
+                let outcome = scenario.run_on(contender, 2);
+                let name = scenario.name();
+                assert_eq!(outcome.values.len(), scenario.measures().len(), "{name}");
+                assert!(outcome.operations > 0, "{name} on {contender} did nothing");
+                assert!(
+                    outcome.time.as_nanos() > 0,
+                    "{name} on {contender} took no time"
+                );
+                for value in outcome.values {
+                    assert!(
+                        value.is_finite() && value >= 0.0,
+                        "{name} on {contender}: {value}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = all(Scale::Quick)
+            .iter()
+            .map(|scenario| scenario.name())
+            .collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

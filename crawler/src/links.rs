@@ -1,0 +1,408 @@
+//! Links out of HTML, found while the page is still arriving.
+//!
+//! The parser sees each chunk once and keeps only what it needs to finish the token at the
+//! chunk's end, so memory does not grow with the page, and the task that fetches the page hands
+//! the worker back between chunks.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8};
+use lol_html::html_content::Element;
+use lol_html::send::{ElementContentHandlers, HtmlRewriter, SendHandlerTypes, Settings};
+use lol_html::{AsciiCompatibleEncoding, MemorySettings, OutputSink, Selector};
+use url::Url;
+
+use crate::PageUrl;
+
+/// What the parser may hold at once: one token, so one attribute of a `data:` link.
+const PARSER_MEMORY: usize = 8 << 20;
+
+/// The elements that lead to other pages, and the one that says where they lead from.
+static LINKING: LazyLock<Selector> = LazyLock::new(|| {
+    "a[href], area[href], link[href][rel], iframe[src], frame[src], base[href]"
+        .parse()
+        .expect("the selector is constant and well-formed")
+});
+
+/// Finds the links of one HTML page as its bytes arrive.
+///
+/// Followed are `a` and `area` (unless marked `rel=nofollow`), `iframe`, `frame`, and
+/// `link rel=canonical`. `base href` counts for the whole page wherever it stands, as browsers
+/// do it. Links inside comments, scripts and plain text are none.
+///
+/// ```
+/// use heist_crawler::LinkExtractor;
+/// use url::Url;
+///
+/// let page = Url::parse("http://example.org/docs/index.html")?;
+/// let mut links = LinkExtractor::for_page(&page, "text/html; charset=utf-8").expect("HTML");
+/// links.feed(b"<p>See <a href='guide.ht");
+/// links.feed(b"ml?a=1&amp;b=2#top'>the guide</a>.");
+/// let found = links.finish();
+/// assert_eq!(found.urls[0].as_str(), "http://example.org/docs/guide.html?a=1&b=2");
+/// # Ok::<(), url::ParseError>(())
+/// ```
+pub struct LinkExtractor {
+    page: Url,
+    found: Arc<Mutex<Found>>,
+    /// Turns UTF-16 and the like into UTF-8, which the parser needs to recognise a tag.
+    decoder: Option<Decoder>,
+    /// Gone after the parser gave up: it may not be fed again.
+    parser: Option<HtmlRewriter<'static, Discard>>,
+    complete: bool,
+}
+
+/// The links of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Where they lead, in the order of the page, each once.
+    pub urls: Vec<PageUrl>,
+    /// Whether the whole page was read. The parser gives up on a single tag of several
+    /// megabytes; the links before it are kept.
+    pub complete: bool,
+}
+
+/// What the handlers gather. Links are resolved at the end, when the base is known for sure.
+#[derive(Default)]
+struct Found {
+    base: Option<String>,
+    hrefs: Vec<String>,
+}
+
+impl LinkExtractor {
+    /// An extractor for the page at `page`, or `None` when `content_type`, the value of that
+    /// header, is not HTML or XHTML.
+    #[must_use]
+    pub fn for_page(page: &Url, content_type: &str) -> Option<Self> {
+        let encoding = html_encoding(content_type)?;
+        let (decoder, parsed_as) = match AsciiCompatibleEncoding::new(encoding) {
+            Some(encoding) => (None, encoding),
+            None => (
+                Some(encoding.new_decoder()),
+                AsciiCompatibleEncoding::utf_8(),
+            ),
+        };
+        let found = Arc::new(Mutex::new(Found::default()));
+        let sink = Arc::clone(&found);
+        let handlers = ElementContentHandlers::default().element(
+            move |element: &mut Element<'_, '_, SendHandlerTypes>| {
+                sink.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .note(element);
+                Ok(())
+            },
+        );
+        let settings = Settings::new_send()
+            .append_element_content_handler((std::borrow::Cow::Borrowed(&*LINKING), handlers))
+            .with_encoding(parsed_as)
+            // After transcoding, what a meta tag says is wrong.
+            .with_adjust_charset_on_meta_tag(decoder.is_none())
+            .with_memory_settings(
+                MemorySettings::new().with_max_allowed_memory_usage(PARSER_MEMORY),
+            )
+            // A tag in an odd place is no reason to lose a page.
+            .with_strict(false);
+        let parser = Some(HtmlRewriter::new(settings, Discard));
+        Some(Self {
+            page: page.clone(),
+            found,
+            decoder,
+            parser,
+            complete: true,
+        })
+    }
+
+    /// Reads the next bytes of the page. They may break off anywhere.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        match self.decoder.take() {
+            None => self.parse(chunk),
+            Some(mut decoder) => {
+                self.transcode(&mut decoder, chunk, false);
+                self.decoder = Some(decoder);
+            }
+        }
+    }
+
+    /// Ends the page and resolves its links.
+    #[must_use]
+    pub fn finish(mut self) -> Links {
+        if let Some(mut decoder) = self.decoder.take() {
+            self.transcode(&mut decoder, b"", true);
+        }
+        if let Some(parser) = self.parser.take() {
+            self.complete &= parser.end().is_ok();
+        }
+        let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let base = found.base.and_then(|base| self.page.join(&base).ok());
+        // A base such as data: or about: cannot be joined with; browsers ignore it as well.
+        let base = base
+            .filter(|base| !base.cannot_be_a_base())
+            .unwrap_or(self.page);
+        let mut known = HashSet::new();
+        let urls = found
+            .hrefs
+            .iter()
+            .filter_map(|href| PageUrl::new(base.join(href).ok()?).ok())
+            .filter(|url| known.insert(url.clone()))
+            .collect();
+        Links {
+            urls,
+            complete: self.complete,
+        }
+    }
+
+    fn parse(&mut self, bytes: &[u8]) {
+        let Some(parser) = &mut self.parser else {
+            return;
+        };
+        if parser.write(bytes).is_err() {
+            self.parser = None;
+            self.complete = false;
+        }
+    }
+
+    fn transcode(&mut self, decoder: &mut Decoder, mut bytes: &[u8], last: bool) {
+        let mut text = String::with_capacity(4096);
+        loop {
+            let (result, read, _) = decoder.decode_to_string(bytes, &mut text, last);
+            self.parse(text.as_bytes());
+            text.clear();
+            bytes = &bytes[read..];
+            if result == CoderResult::InputEmpty {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LinkExtractor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkExtractor")
+            .field("page", &self.page.as_str())
+            .field("complete", &self.complete)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Found {
+    fn note(&mut self, element: &Element<'_, '_, SendHandlerTypes>) {
+        // Attribute values come as they stand in the source, character references and all.
+        let value = |name| {
+            element
+                .get_attribute(name)
+                .map(|raw| htmlize::unescape_attribute(raw).into_owned())
+        };
+        let rel = |word| {
+            element
+                .get_attribute("rel")
+                .is_some_and(|rel| has_word(&rel, word))
+        };
+        match element.tag_name().as_str() {
+            // Only the first base counts.
+            "base" => self.base = self.base.take().or_else(|| value("href")),
+            "a" | "area" if !rel("nofollow") => self.hrefs.extend(value("href")),
+            "link" if rel("canonical") => self.hrefs.extend(value("href")),
+            "iframe" | "frame" => self.hrefs.extend(value("src")),
+            _ => {}
+        }
+    }
+}
+
+fn has_word(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace()
+        .any(|entry| entry.eq_ignore_ascii_case(word))
+}
+
+/// The character encoding that a `Content-Type` names for HTML; `None` for other types.
+fn html_encoding(content_type: &str) -> Option<&'static Encoding> {
+    let mut parts = content_type.split(';');
+    let essence = parts.next()?.trim();
+    let html = essence.eq_ignore_ascii_case("text/html")
+        || essence.eq_ignore_ascii_case("application/xhtml+xml");
+    html.then(|| {
+        parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .and_then(|(_, label)| Encoding::for_label(label.trim().trim_matches('"').as_bytes()))
+            .unwrap_or(UTF_8)
+    })
+}
+
+/// The rewriter copies its input to its output; nobody wants it here.
+struct Discard;
+
+impl OutputSink for Discard {
+    fn handle_chunk(&mut self, _: &[u8]) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "http://example.org/dir/page.html";
+
+    fn extract<'a>(content_type: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Links {
+        let page = Url::parse(PAGE).unwrap();
+        let mut links = LinkExtractor::for_page(&page, content_type).unwrap();
+        for chunk in chunks {
+            links.feed(chunk);
+        }
+        links.finish()
+    }
+
+    fn urls(html: &str) -> Vec<String> {
+        let links = extract("text/html", [html.as_bytes()]);
+        assert!(links.complete);
+        links.urls.iter().map(ToString::to_string).collect()
+    }
+
+    const MIXED: &str = r##"<!doctype html><html><head><title>a > b</title>
+        <link rel="stylesheet" href="style.css"><link rel="CANONICAL other" href="/canonical">
+        </head><body><!-- <a href="comment"> --><script>"<a href='script'>"</script>
+        <a class=x href = "one.html?a=1&amp;b=2&lt=3">1</a><a href='../two'>2</a>
+        <A HREF=three>3</A><a name=nothing>no</a><a rel="noopener NoFollow" href=secret>no</a>
+        <map><area href="/four"></map><iframe src="//example.net/five"></iframe>
+        <a href="#top">here</a><a href="mailto:me@example.org">mail</a><a href="javascript:x()">js</a>
+        <a href=" /six
+ 6 ">6</a><a href="&#x2F;seven">7</a><a href="one.html?a=1&b=2&lt=3#again">1 again</a>
+        <a href="/caf&eacute;">8</a><a href="http://[bad">bad</a><img src=picture.png>
+        <textarea><a href="text"></textarea></body></html>"##;
+
+    fn mixed() -> Vec<&'static str> {
+        vec![
+            "http://example.org/canonical",
+            "http://example.org/dir/one.html?a=1&b=2&lt=3",
+            "http://example.org/two",
+            "http://example.org/dir/three",
+            "http://example.org/four",
+            "http://example.net/five",
+            "http://example.org/dir/page.html",
+            "http://example.org/six%206",
+            "http://example.org/seven",
+            "http://example.org/caf%C3%A9",
+        ]
+    }
+
+    #[test]
+    fn the_links_of_a_page_and_nothing_else() {
+        assert_eq!(urls(MIXED), mixed());
+    }
+
+    #[test]
+    fn a_split_at_any_byte_changes_nothing() {
+        let whole = extract("text/html", [MIXED.as_bytes()]);
+        for at in 0..=MIXED.len() {
+            let (head, tail) = MIXED.as_bytes().split_at(at);
+            assert_eq!(extract("text/html", [head, tail]), whole, "split at {at}");
+        }
+        assert_eq!(extract("text/html", MIXED.as_bytes().chunks(1)), whole);
+    }
+
+    #[test]
+    fn a_page_that_breaks_off_keeps_its_complete_links() {
+        assert_eq!(
+            urls("<a href=x>x</a><a href='unfinished"),
+            ["http://example.org/dir/x"]
+        );
+        assert_eq!(urls(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_first_base_counts_for_the_whole_page() {
+        let html = "<a href=early>x</a><base target=_top><base href='/base/'><base href=/no/>\
+                    <a href=late>x</a>";
+        assert_eq!(
+            urls(html),
+            [
+                "http://example.org/base/early",
+                "http://example.org/base/late"
+            ]
+        );
+        assert_eq!(
+            urls("<base href='data:,x'><a href=y>y</a>"),
+            ["http://example.org/dir/y"]
+        );
+        assert_eq!(
+            urls("<base href='https://cdn.example/x/'><a href=y>y</a>"),
+            ["https://cdn.example/x/y"]
+        );
+    }
+
+    #[test]
+    fn legacy_encodings_are_read_as_what_they_are() {
+        let latin: &[u8] = b"<a href=/caf\xe9>x</a>";
+        let expected = "http://example.org/caf%C3%A9";
+        let url = |links: Links| links.urls[0].to_string();
+        assert_eq!(
+            url(extract("text/html; charset=ISO-8859-1", [latin])),
+            expected
+        );
+        assert_eq!(
+            url(extract("Text/HTML;x=y; Charset=\"latin1\"", [latin])),
+            expected
+        );
+        let meta: &[u8] = b"<meta charset=latin1><a href=/caf\xe9>x</a>";
+        assert_eq!(url(extract("text/html", [meta])), expected);
+    }
+
+    #[test]
+    fn utf_16_is_transcoded_at_any_split() {
+        let html = "<meta charset=utf-16><p>\u{1F980}</p><a href='/caf\u{e9}'>x</a>";
+        let bytes: Vec<u8> = html.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for at in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            let links = extract("text/html; charset=utf-16le", [head, tail]);
+            assert_eq!(links.urls.len(), 1, "split at {at}");
+            assert_eq!(links.urls[0].as_str(), "http://example.org/caf%C3%A9");
+        }
+        // More text than the transcoding buffer holds.
+        let long = format!("{}<a href=end>", "\u{20ac}".repeat(20_000));
+        let bytes: Vec<u8> = long.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(
+            extract("text/html; charset=utf-16be", [&bytes[..]])
+                .urls
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn only_html_is_read() {
+        let page = Url::parse(PAGE).unwrap();
+        for html in [
+            "text/html",
+            "TEXT/HTML ; charset=x-unknown",
+            "application/xhtml+xml",
+        ] {
+            assert!(LinkExtractor::for_page(&page, html).is_some(), "{html}");
+        }
+        for other in [
+            "text/plain",
+            "image/png",
+            "text/htmlx",
+            "application/json",
+            "",
+        ] {
+            assert!(LinkExtractor::for_page(&page, other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_monstrous_tag_ends_the_extraction_but_not_more() {
+        let mut html = b"<a href=before>x</a><a href='data:,".to_vec();
+        html.resize(html.len() + PARSER_MEMORY + 1024, b'x');
+        html.extend_from_slice(b"'>y</a><a href=after>z</a>");
+        let links = extract("text/html", html.chunks(64 << 10));
+        assert!(!links.complete);
+        assert_eq!(links.urls.len(), 1);
+        assert_eq!(links.urls[0].as_str(), "http://example.org/dir/before");
+    }
+
+    #[test]
+    fn extractors_travel_between_workers() {
+        fn assert_send<T: Send>() {}
+        assert_send::<LinkExtractor>();
+    }
+}

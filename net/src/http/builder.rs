@@ -1,0 +1,177 @@
+//! The settings of a client.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
+
+use super::client::Client;
+use super::error::{Error, Phase};
+use super::exchange::Config;
+use super::h1;
+use super::pool::PoolLimits;
+use super::redirect::Policy;
+
+/// Builds a [`Client`]. The names are reqwest's where it has them.
+#[derive(Debug)]
+#[must_use = "settings do nothing until the client is built"]
+pub struct ClientBuilder {
+    default_headers: HeaderMap,
+    timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    redirect: Policy,
+    pool: PoolLimits,
+    limits: h1::Limits,
+    public_only: bool,
+    error: Option<Error>,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClientBuilder {
+    /// The defaults: as described at each setting.
+    pub fn new() -> Self {
+        let mut default_headers = HeaderMap::new();
+        default_headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let agent = concat!("heist/", env!("CARGO_PKG_VERSION"));
+        default_headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        Self {
+            default_headers,
+            timeout: None,
+            connect_timeout: Some(Duration::from_secs(10)),
+            redirect: Policy::default(),
+            pool: PoolLimits {
+                open_per_host: usize::MAX,
+                idle_per_host: usize::MAX,
+                idle_total: 1024,
+                idle_timeout: Some(Duration::from_secs(90)),
+            },
+            limits: h1::Limits::default(),
+            public_only: false,
+            error: None,
+        }
+    }
+
+    /// The `User-Agent` of requests that do not bring their own. Default: `heist/` and the version.
+    pub fn user_agent<V>(mut self, value: V) -> Self
+    where
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        match value.try_into() {
+            Ok(value) => {
+                self.default_headers.insert(USER_AGENT, value);
+            }
+            Err(error) => self.error = Some(Error::source(Phase::Build, error.into())),
+        }
+        self
+    }
+
+    /// Headers of every request that does not bring its own of the same name. Default:
+    /// `Accept: */*` and the `User-Agent`, which stay unless replaced.
+    pub fn default_headers(mut self, headers: HeaderMap) -> Self {
+        self.default_headers.extend(headers);
+        self
+    }
+
+    /// The time for a whole request: from `send` through redirects to the end of the body.
+    /// Default: none.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The time for resolving a host and connecting to one of its addresses. Default: 10 seconds.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// The most idle connections kept per host. Default: no limit of its own.
+    pub fn pool_max_idle_per_host(mut self, limit: usize) -> Self {
+        self.pool.idle_per_host = limit;
+        self
+    }
+
+    /// The most idle connections kept in all; the oldest is closed for the newest. Default: 1024.
+    pub fn pool_max_idle(mut self, limit: usize) -> Self {
+        self.pool.idle_total = limit;
+        self
+    }
+
+    /// How long an idle connection is kept; `None` for ever. Default: 90 seconds.
+    pub fn pool_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.pool.idle_timeout = timeout.into();
+        self
+    }
+
+    /// The most connections per host (that is, per host and port), in use or idle. A request that
+    /// finds none free waits in a fair queue, and its timeout runs. A response occupies its
+    /// connection until its body has been read or it is dropped. Default: no limit.
+    pub fn max_connections_per_host(mut self, limit: usize) -> Self {
+        self.pool.open_per_host = limit;
+        self
+    }
+
+    /// The most bytes of a body; one more is an error, at the head already if that announces it.
+    /// Default: no limit.
+    pub fn max_response_size(mut self, limit: u64) -> Self {
+        self.limits.body = limit;
+        self
+    }
+
+    /// The most bytes of a response head. Default: 64 KiB.
+    pub fn max_head_size(mut self, limit: usize) -> Self {
+        self.limits.head = limit;
+        self
+    }
+
+    /// The most header lines of a response. Default: 100.
+    pub fn max_headers(mut self, limit: usize) -> Self {
+        self.limits.headers = limit;
+        self
+    }
+
+    /// Which redirects are followed. Default: ten.
+    pub fn redirect(mut self, policy: Policy) -> Self {
+        self.redirect = policy;
+        self
+    }
+
+    /// Refuses to connect to addresses of this machine, of private networks and the like, whatever
+    /// name or redirect leads there. For crawlers that fetch what strangers link to. Default:
+    /// false.
+    pub fn block_private_addresses(mut self, block: bool) -> Self {
+        self.public_only = block;
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is invalid; the error names it.
+    pub fn build(self) -> Result<Client, Error> {
+        if let Some(error) = self.error {
+            return Err(error.with_remedy("`user_agent` must be a valid header value"));
+        }
+        if self.pool.open_per_host == 0 {
+            let text = "`max_connections_per_host` is 0, which lets no request through";
+            return Err(Error::plain(Phase::Build, text));
+        }
+        let config = Config {
+            default_headers: self.default_headers,
+            connect_timeout: self.connect_timeout,
+            public_only: self.public_only,
+            limits: self.limits,
+        };
+        Ok(Client::new_with(
+            config,
+            self.timeout,
+            self.redirect,
+            self.pool,
+        ))
+    }
+}

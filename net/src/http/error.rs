@@ -1,0 +1,313 @@
+//! One opaque error: where it happened, to which URL, why, and what to do about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use ::url::Url;
+use http::StatusCode;
+
+use super::h1;
+
+/// Why a request failed.
+///
+/// The message names the phase, the URL (without its userinfo), the cause and a remedy. Programs
+/// ask the `is_*` predicates; [`source`](StdError::source) gives the underlying error.
+pub struct Error {
+    // One pointer, so that a `Result` of it stays small on the path without errors.
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    phase: Phase,
+    cause: Cause,
+    url: Option<Url>,
+    remedy: Option<&'static str>,
+}
+
+/// What the client was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Build,
+    Wait,
+    Resolve,
+    Connect,
+    Send,
+    Head,
+    Body,
+    Redirect,
+    Status,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// A deadline passed; how long it was.
+    TimedOut(Duration),
+    /// The codec refused a request or a response.
+    Codec(h1::Error),
+    /// Anything with an error of its own.
+    Source(Box<dyn StdError + Send + Sync>),
+    /// The scheme has no transport in this build.
+    Scheme,
+    /// The server's answer can be read but not understood.
+    Undecodable(&'static str),
+    /// A status that the caller does not want.
+    Status(StatusCode),
+    /// Anything else.
+    Plain(&'static str),
+}
+
+/// The message for `https`, here because requests and redirects both need it.
+pub(super) const NO_TLS: &str = "TLS is not compiled in: this build speaks http:// only";
+
+impl Error {
+    pub(super) fn new(phase: Phase, cause: Cause) -> Self {
+        let inner = Inner {
+            phase,
+            cause,
+            url: None,
+            remedy: None,
+        };
+        Self {
+            inner: Box::new(inner),
+        }
+    }
+
+    pub(super) fn plain(phase: Phase, text: &'static str) -> Self {
+        Self::new(phase, Cause::Plain(text))
+    }
+
+    pub(super) fn source(phase: Phase, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(phase, Cause::Source(error.into()))
+    }
+
+    /// Names the URL, stripped of what should not end up in a log.
+    pub(super) fn with_url(mut self, url: &Url) -> Self {
+        let mut url = url.clone();
+        // Both only fail for URLs without a host, which have no userinfo either.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        self.inner.url = Some(url);
+        self
+    }
+
+    pub(super) fn with_remedy(mut self, remedy: &'static str) -> Self {
+        self.inner.remedy = Some(remedy);
+        self
+    }
+
+    /// Whether a deadline passed: the request's, or that for connecting.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let by_kernel = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
+        match &self.inner.cause {
+            Cause::TimedOut(_) => true,
+            Cause::Source(error) => error.downcast_ref().is_some_and(by_kernel),
+            _ => false,
+        }
+    }
+
+    /// Whether no connection could be made. Includes [`is_resolve`](Self::is_resolve).
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self.inner.phase, Phase::Connect | Phase::Resolve)
+    }
+
+    /// Whether the host's name could not be resolved.
+    #[must_use]
+    pub fn is_resolve(&self) -> bool {
+        self.inner.phase == Phase::Resolve
+    }
+
+    /// Whether the request got no response head: it could not be connected or sent, or its answer
+    /// did not come or was not HTTP.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        matches!(
+            self.inner.phase,
+            Phase::Wait | Phase::Resolve | Phase::Connect | Phase::Send | Phase::Head
+        )
+    }
+
+    /// Whether the response's body failed after its head had arrived.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.inner.phase == Phase::Body
+    }
+
+    /// Whether the server's bytes break the rules of HTTP, as opposed to missing or late bytes.
+    #[must_use]
+    pub fn is_decode(&self) -> bool {
+        match &self.inner.cause {
+            Cause::Codec(error) => {
+                !error.is_request() && !error.is_early_close() && !error.is_limit()
+            }
+            Cause::Undecodable(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a limit on the response was exceeded: its head, or `max_response_size`.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        matches!(&self.inner.cause, Cause::Codec(error) if error.is_limit())
+    }
+
+    /// Whether the client or the request was set up wrongly: nothing was sent.
+    #[must_use]
+    pub fn is_builder(&self) -> bool {
+        self.inner.phase == Phase::Build
+    }
+
+    /// Whether a redirect could not be followed: too many, or a `Location` that is no use.
+    #[must_use]
+    pub fn is_redirect(&self) -> bool {
+        self.inner.phase == Phase::Redirect
+    }
+
+    /// Whether this is the error of [`error_for_status`](super::Response::error_for_status).
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        self.inner.phase == Phase::Status
+    }
+
+    /// Whether the URL's scheme (of the request or of a redirect) has no transport in this build.
+    /// `https` is such a scheme, as TLS is not compiled in.
+    #[must_use]
+    pub fn is_unsupported_scheme(&self) -> bool {
+        matches!(self.inner.cause, Cause::Scheme)
+    }
+
+    /// The status, if [`is_status`](Self::is_status).
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.inner.cause {
+            Cause::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The URL that was being fetched, without its userinfo. After a redirect it is the last one.
+    #[must_use]
+    pub fn url(&self) -> Option<&Url> {
+        self.inner.url.as_ref()
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        if self.inner.remedy.is_some() {
+            return self.inner.remedy;
+        }
+        match (self.inner.phase, &self.inner.cause) {
+            (Phase::Wait, Cause::TimedOut(_)) => Some(
+                "read or drop earlier responses of this host sooner, or raise \
+                 `max_connections_per_host` or `timeout`",
+            ),
+            (_, Cause::TimedOut(_)) => Some("raise `timeout`, or try again later"),
+            (_, Cause::Scheme) => Some("use an http:// URL"),
+            (_, Cause::Codec(h1::Error::BodyTooLarge { .. })) => {
+                Some("raise `max_response_size` if this much is expected")
+            }
+            (_, Cause::Codec(error)) if error.is_early_close() => Some("try again later"),
+            (Phase::Resolve, _) => Some("check the host's name and the resolver's configuration"),
+            (Phase::Connect, Cause::Source(_)) => Some("check that a server listens there"),
+            (Phase::Send | Phase::Head | Phase::Body, Cause::Source(_)) => Some("try again later"),
+            _ => None,
+        }
+    }
+}
+
+impl Phase {
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Build => "building the request",
+            Self::Wait => "waiting for a free connection",
+            Self::Resolve => "resolving the host",
+            Self::Connect => "connecting",
+            Self::Send => "sending the request",
+            Self::Head => "receiving the response head",
+            Self::Body => "receiving the response body",
+            Self::Redirect => "following a redirect",
+            Self::Status => "checking the status",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.inner.phase.doing())?;
+        if let Some(url) = &self.inner.url {
+            write!(f, " for {url}")?;
+        }
+        match &self.inner.cause {
+            Cause::TimedOut(after) => write!(f, " timed out after {after:?}")?,
+            Cause::Codec(error) => write!(f, " failed: {error}")?,
+            Cause::Source(error) => write!(f, " failed: {error}")?,
+            Cause::Scheme => write!(f, " failed: {NO_TLS}")?,
+            Cause::Undecodable(text) | Cause::Plain(text) => write!(f, " failed: {text}")?,
+            Cause::Status(status) => write!(f, " failed: the server answered {status}")?,
+        }
+        match self.remedy() {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("phase", &self.inner.phase)
+            .field("url", &self.inner.url.as_ref().map(Url::as_str))
+            .field("cause", &self.inner.cause)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.inner.cause {
+            Cause::Codec(error) => Some(error),
+            Cause::Source(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_phase_url_cause_and_remedy() {
+        let url = Url::parse("http://user:secret@host/path").unwrap();
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = Error::source(Phase::Connect, refused).with_url(&url);
+        assert_eq!(
+            error.to_string(),
+            "connecting for http://host/path failed: connection refused; check that a server \
+             listens there"
+        );
+        assert!(error.is_connect() && error.is_request() && !error.is_resolve());
+        assert!(StdError::source(&error).is_some());
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn broken_rules_missing_bytes_and_limits_are_told_apart() {
+        let of = |error| Error::new(Phase::Body, Cause::Codec(error));
+        let broken = of(h1::Error::InvalidChunkSize);
+        assert!(broken.is_decode() && broken.is_body() && !broken.is_limit());
+        let early = of(h1::Error::ClosedInChunked);
+        assert!(!early.is_decode() && early.is_body());
+        let large = of(h1::Error::BodyTooLarge { limit: 5 });
+        assert!(!large.is_decode() && large.is_limit());
+        assert!(large.to_string().contains("max_response_size"));
+    }
+
+    #[test]
+    fn the_kernels_timeout_is_a_timeout() {
+        let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(Error::source(Phase::Connect, error).is_timeout());
+    }
+}

@@ -1,0 +1,60 @@
+//! An HTTP/1.1 client in the shape of reqwest's, whose exchange runs in the caller's own task.
+//!
+//! Read the files in this order:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `h1/` | [`h1`]: the protocol as a pure state machine, usable on its own |
+//! | `error.rs` | [`Error`]: one opaque error with predicates |
+//! | `url.rs` | [`IntoUrl`], and what a connection and a request need to know of a URL |
+//! | `redirect.rs` | [`Policy`], and the request that follows a redirect |
+//! | `deadline.rs` | one timer for a whole exchange |
+//! | `guard.rs` | which addresses a crawler has no business with |
+//! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
+//! | `link.rs` | one connection: a socket and its codec |
+//! | `exchange.rs` | one request and its response, with the retry of stale connections |
+//! | `request.rs` | [`RequestBuilder`] |
+//! | `response.rs` | [`Response`], whose body streams |
+//! | `builder.rs` | [`ClientBuilder`] |
+//! | `client.rs` | [`Client`] |
+//!
+//! # How it works
+//!
+//! No task and no channel stands between a request and its socket: `send` takes an idle connection
+//! from the pool (or opens one), writes the head, and reads until the response's head is
+//! complete, all in the task that awaits it. The body is read only as it is asked for, so a slow
+//! consumer slows the server down. As soon as the last byte of a body has been seen, its
+//! connection goes back to the pool, even if the caller holds the [`Response`] for much longer.
+//!
+//! # Cancel safety
+//!
+//! Dropping a `send` that has not finished closes its connection, since a request may be half
+//! written. [`Response::chunk`] is cancel safe: a dropped call loses no byte. Dropping a
+//! half-read [`Response`] closes its connection.
+//!
+//! # Not yet
+//!
+//! TLS: an `https` URL is refused with an error that says so. Content codings (gzip and others) are
+//! neither asked for nor removed.
+
+pub mod h1;
+mod error;
+mod url;
+mod redirect;
+mod deadline;
+mod guard;
+mod pool;
+mod link;
+mod exchange;
+mod request;
+mod response;
+mod builder;
+mod client;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use error::Error;
+pub use redirect::Policy;
+pub use request::RequestBuilder;
+pub use response::Response;
+pub use url::IntoUrl;

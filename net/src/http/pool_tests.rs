@@ -1,0 +1,262 @@
+//! The pool with numbers for connections: limits, age, fairness, and grants that nobody takes.
+
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
+const OPEN: PoolLimits = PoolLimits {
+    open_per_host: usize::MAX,
+    idle_per_host: usize::MAX,
+    idle_total: usize::MAX,
+    idle_timeout: None,
+};
+
+fn claim(pool: &Arc<Pool<u32>>, host: &str) -> Claim<u32> {
+    match pool.checkout(host, false) {
+        Checkout::Claim(claim) => claim,
+        Checkout::Wait(_) => panic!("the host has no free slot"),
+    }
+}
+
+fn open(pool: &Arc<Pool<u32>>, host: &str) -> Slot<u32> {
+    match claim(pool, host) {
+        Claim::Open(slot) => slot,
+        Claim::Reuse(connection, _) => panic!("connection {connection} was idle"),
+    }
+}
+
+fn reuse(pool: &Arc<Pool<u32>>, host: &str) -> (u32, Slot<u32>) {
+    match claim(pool, host) {
+        Claim::Reuse(connection, slot) => (connection, slot),
+        Claim::Open(_) => panic!("no connection was idle"),
+    }
+}
+
+fn wait(pool: &Arc<Pool<u32>>, host: &str) -> Waiting<u32> {
+    match pool.checkout(host, false) {
+        Checkout::Wait(waiting) => waiting,
+        Checkout::Claim(claim) => panic!("{claim:?} although the host is full"),
+    }
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn poll(waiting: &mut Waiting<u32>, count: &Arc<Count>) -> Poll<Claim<u32>> {
+    let waker = Waker::from(count.clone());
+    Pin::new(waiting).poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn the_youngest_idle_connection_is_used_first() {
+    let pool = Pool::new(OPEN);
+    let slots = [open(&pool, "a"), open(&pool, "a")];
+    for (number, slot) in (1..).zip(slots) {
+        assert!(
+            slot.check_in(number).is_none(),
+            "without a timeout there is nothing to reap"
+        );
+    }
+    assert_eq!(pool.counts("a"), (2, 2, 0));
+    let (first, _slot_1) = reuse(&pool, "a");
+    let (second, _slot_2) = reuse(&pool, "a");
+    assert_eq!((first, second), (2, 1));
+    let _other_host = open(&pool, "b");
+    assert_eq!(pool.counts("a"), (2, 0, 0));
+}
+
+#[test]
+fn a_host_without_connections_is_forgotten() {
+    let pool = Pool::new(PoolLimits {
+        idle_per_host: 0,
+        ..OPEN
+    });
+    open(&pool, "a").check_in(1);
+    drop(open(&pool, "b"));
+    assert!(lock(&pool.state).hosts.is_empty());
+}
+
+#[test]
+fn idle_limits_are_exact() {
+    let pool = Pool::new(PoolLimits {
+        idle_per_host: 2,
+        idle_total: 3,
+        ..OPEN
+    });
+    let a = [open(&pool, "a"), open(&pool, "a"), open(&pool, "a")];
+    for (number, slot) in (1..).zip(a) {
+        slot.check_in(number);
+    }
+    assert_eq!(pool.counts("a"), (2, 2, 0));
+    let b = [open(&pool, "b"), open(&pool, "b")];
+    for (number, slot) in (11..).zip(b) {
+        slot.check_in(number);
+    }
+    // The fourth idle connection pushed out the oldest of all, which was 1.
+    assert_eq!((pool.counts("a").1, pool.counts("b").1), (1, 2));
+    assert_eq!(reuse(&pool, "a").0, 2);
+}
+
+#[test]
+fn expired_connections_are_closed_when_met_and_when_reaped() {
+    let pool = Pool::new(PoolLimits {
+        idle_timeout: Some(Duration::from_millis(20)),
+        ..OPEN
+    });
+    assert_eq!(pool.evict(), None);
+    assert!(
+        open(&pool, "a").check_in(1).is_some(),
+        "the first idle connection asks for a reaper"
+    );
+    let slot = open(&pool, "b");
+    assert!(slot.check_in(2).is_none(), "and only the first");
+    assert!(pool.evict().is_some());
+    std::thread::sleep(Duration::from_millis(30));
+    drop(open(&pool, "a"));
+    assert_eq!(pool.counts("b"), (1, 1, 0));
+    assert_eq!(pool.evict(), None);
+    assert_eq!(pool.counts("b"), (0, 0, 0));
+    assert!(
+        open(&pool, "b").check_in(3).is_some(),
+        "the reaper has ended and is asked for again"
+    );
+}
+
+#[test]
+fn a_fresh_claim_replaces_an_idle_connection_within_the_limit() {
+    let pool = Pool::new(PoolLimits {
+        open_per_host: 1,
+        ..OPEN
+    });
+    open(&pool, "a").check_in(1);
+    let Checkout::Claim(Claim::Open(slot)) = pool.checkout("a", true) else {
+        panic!("the idle connection's slot was not reused");
+    };
+    assert_eq!(pool.counts("a"), (1, 0, 0));
+    drop(slot);
+    assert_eq!(pool.counts("a"), (0, 0, 0));
+}
+
+#[test]
+fn waiters_are_served_in_their_order() {
+    let pool = Pool::new(PoolLimits {
+        open_per_host: 2,
+        ..OPEN
+    });
+    let count = Arc::new(Count::default());
+    let first_slot = open(&pool, "a");
+    let second_slot = open(&pool, "a");
+    let mut first = wait(&pool, "a");
+    let mut second = wait(&pool, "a");
+    assert!(poll(&mut first, &count).is_pending() && poll(&mut second, &count).is_pending());
+    first_slot.check_in(7);
+    // It is not idle: a newcomer queues behind the others.
+    let third = wait(&pool, "a");
+    assert!(poll(&mut second, &count).is_pending());
+    let Poll::Ready(Claim::Reuse(7, slot)) = poll(&mut first, &count) else {
+        panic!("the first waiter did not get the connection");
+    };
+    drop(second_slot);
+    let Poll::Ready(Claim::Open(_)) = poll(&mut second, &count) else {
+        panic!("the second waiter did not get the slot");
+    };
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    drop((third, slot));
+}
+
+#[test]
+fn a_dropped_waiter_passes_its_grant_on() {
+    let pool = Pool::new(PoolLimits {
+        open_per_host: 1,
+        ..OPEN
+    });
+    let count = Arc::new(Count::default());
+    let slot = open(&pool, "a");
+    let first = wait(&pool, "a");
+    let second = wait(&pool, "a");
+    let mut third = wait(&pool, "a");
+    drop(first);
+    assert_eq!(pool.counts("a"), (1, 0, 2));
+    // Granted but dropped before it looked.
+    slot.check_in(9);
+    drop(second);
+    let Poll::Ready(Claim::Reuse(9, slot)) = poll(&mut third, &count) else {
+        panic!("the connection was lost");
+    };
+    let fourth = wait(&pool, "a");
+    let mut fifth = wait(&pool, "a");
+    drop(slot);
+    drop(fourth);
+    let Poll::Ready(Claim::Open(slot)) = poll(&mut fifth, &count) else {
+        panic!("the slot was lost");
+    };
+    drop(slot);
+    assert_eq!(pool.counts("a"), (0, 0, 0));
+}
+
+#[test]
+fn threads_never_exceed_the_limit_and_lose_no_slot() {
+    const THREADS: usize = 4;
+    let pool = Pool::new(PoolLimits {
+        open_per_host: 2,
+        idle_per_host: 1,
+        ..OPEN
+    });
+    let in_use = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (pool, in_use) = (&pool, &in_use);
+            scope.spawn(move || {
+                for round in 0..5000 {
+                    let claim = match pool.checkout("a", round % 5 == 0) {
+                        Checkout::Claim(claim) => claim,
+                        // Every third waiter gives up, at a random moment.
+                        Checkout::Wait(waiting) if (round + number) % 3 == 0 => {
+                            drop(waiting);
+                            continue;
+                        }
+                        Checkout::Wait(waiting) => block_on(waiting),
+                    };
+                    assert!(in_use.fetch_add(1, Ordering::SeqCst) < 2, "three in use");
+                    if round % 7 == 0 {
+                        std::thread::yield_now();
+                    }
+                    in_use.fetch_sub(1, Ordering::SeqCst);
+                    match claim {
+                        Claim::Reuse(connection, slot) if round % 2 == 0 => {
+                            slot.check_in(connection);
+                        }
+                        Claim::Open(slot) if round % 4 != 0 => {
+                            slot.check_in(1);
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    let (open, idle, waiters) = pool.counts("a");
+    assert_eq!((open, waiters), (idle, 0));
+}
+
+fn block_on(mut waiting: Waiting<u32>) -> Claim<u32> {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(claim) => return claim,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Sockets, name resolution and an HTTP client for the Heist runtime.
+//!
+//! - [`TcpListener`], [`TcpStream`]: TCP, with reads that lose nothing when they are cancelled
+//! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses
+//! - [`http`]: an HTTP/1.1 client in the shape of reqwest
+//!
+//! # Cancel safety
+//!
+//! Every future of this crate may be dropped at any time; each says what that means. In one sentence:
+//! reads and accepts lose nothing, writes of borrowed slices have written what their last `await` said,
+//! and an HTTP exchange that is dropped closes its connection.
+
+#![forbid(unsafe_code)]
+
+mod addr;
+mod tcp;
+pub mod http;
+
+pub use addr::{ToSocketAddrs, lookup_host};
+pub use tcp::{OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpStream};

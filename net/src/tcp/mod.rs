@@ -1,0 +1,15 @@
+//! TCP.
+//!
+//! - [`listener`]: accepting connections
+//! - [`stream`]: one connection, and [`split`]: its two halves
+//! - [`io`]: what reading and writing have in common
+
+mod listener;
+mod stream;
+mod split;
+mod io;
+
+pub use io::RecvBuf;
+pub use listener::TcpListener;
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use stream::TcpStream;

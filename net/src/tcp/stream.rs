@@ -1,0 +1,335 @@
+//! One TCP connection.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use heist_runtime::ops::{self, BufResult, IoBuf, SharedFd};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use super::io::{self as transfer, Reader, RecvBuf};
+use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use crate::addr::ToSocketAddrs;
+
+/// A TCP connection.
+///
+/// Bytes arrive in buffers of the runtime's: [`recv`](Self::recv) lends them without a copy,
+/// [`read`](Self::read) copies them into a slice. Writes of borrowed slices go straight to the socket and
+/// wait for room only when there is none.
+///
+/// # Examples
+///
+/// ```
+/// use heist_net::{TcpListener, TcpStream};
+///
+/// # heist_runtime::block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let mut client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (mut server, _) = listener.accept().await?;
+///
+/// client.write_all(b"ping").await?;
+/// let bytes = server.recv().await?.expect("not at the end");
+/// assert_eq!(&*bytes, b"ping");
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpStream {
+    reader: Reader,
+}
+
+impl TcpStream {
+    /// Connects to the first address of `to` that accepts; names are resolved off the workers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the resolver, or of the last address tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the socket.
+    pub async fn connect(to: impl ToSocketAddrs) -> io::Result<Self> {
+        let mut last = None;
+        for address in to.resolve().await? {
+            match Self::connect_one(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "connect: the name has no address",
+            )
+        }))
+    }
+
+    async fn connect_one(address: SocketAddr) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        let fd = SharedFd::new(OwnedFd::from(socket));
+        ops::connect(&fd, SockAddr::from(address)).await?;
+        Ok(Self::from_fd(fd))
+    }
+
+    pub(crate) fn from_fd(fd: SharedFd) -> Self {
+        Self {
+            reader: Reader::new(fd),
+        }
+    }
+
+    pub(crate) fn from_reader(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// Takes over a connected socket of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// None at present; kept for the shape of tokio's.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        Ok(Self::from_fd(SharedFd::new(OwnedFd::from(stream))))
+    }
+
+    fn fd(&self) -> &SharedFd {
+        self.reader.fd()
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.fd())
+    }
+
+    /// Waits for the next bytes and lends the buffer they arrived in; `None` when the peer has finished
+    /// sending.
+    ///
+    /// # Errors
+    ///
+    /// Those of `recv(2)`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses nothing: what arrives after the drop is there for the next call.
+    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`recv`](Self::recv), for hand-written futures.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        self.reader.poll_recv(cx)
+    }
+
+    /// Waits for bytes and copies them into `into`. Yields how many; 0 when the peer has finished sending
+    /// or `into` is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of `recv(2)`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses nothing; bytes that do not fit are kept for the next call.
+    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, into)).await
+    }
+
+    /// As [`read`](Self::read), for hand-written futures.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.reader.poll_read(cx, into)
+    }
+
+    /// Fills `into` entirely.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the peer finishes first, and those of `recv(2)`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe as a whole: bytes already copied into `into` have been taken from the stream.
+    pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.read(&mut into[filled..]).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => filled += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes part of `bytes`, at least one unless it is empty. Yields how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send(2)`; no SIGPIPE is raised.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped `write` has written nothing.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        transfer::write(self.fd(), bytes).await
+    }
+
+    /// Writes part of the slices, as if they were one (`writev(2)`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped `write_vectored` has written nothing.
+    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        transfer::write_vectored(self.fd(), parts).await
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped `write_all` may have written a part, and does not say how much; use
+    /// [`write`](Self::write) in a loop to know.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        transfer::write_all(self.fd(), bytes).await
+    }
+
+    /// Writes all of an owned buffer through the ring and gives it back. For large buffers: the kernel
+    /// waits for room by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write_all`](Self::write_all); the buffer is freed when the kernel has let go of it.
+    pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::write_all_owned(self.fd(), buffer).await
+    }
+
+    /// Ends one or both directions (`shutdown(2)`).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` when the connection is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits.
+    #[expect(clippy::unused_async, reason = "tokio's shape, and TLS will wait here")]
+    pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        transfer::shutdown(self.fd(), how)
+    }
+
+    /// Whether nothing has arrived that was not read, neither bytes nor the end: what a pool asks before
+    /// it uses a connection again.
+    pub fn is_quiet(&mut self) -> bool {
+        self.reader.is_quiet()
+    }
+
+    /// Splits the connection into halves that may go to different tasks.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let fd = self.fd().clone();
+        (OwnedReadHalf::new(self.reader), OwnedWriteHalf::new(fd))
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` when the connection is gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        inet(&self.socket().peer_addr()?)
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        inet(&self.socket().local_addr()?)
+    }
+
+    /// Sends small writes at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.socket().set_tcp_nodelay(on)
+    }
+
+    /// Whether small writes are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.socket().tcp_nodelay()
+    }
+
+    /// Probes an idle peer after `idle`, or never (`SO_KEEPALIVE`, `TCP_KEEPIDLE`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        match idle {
+            None => self.socket().set_keepalive(false),
+            Some(idle) => {
+                let probes = socket2::TcpKeepalive::new().with_time(idle);
+                self.socket().set_tcp_keepalive(&probes)
+            }
+        }
+    }
+
+    /// How long closing waits for unsent data, `None` for not at all (`SO_LINGER`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_linger(&self, duration: Option<Duration>) -> io::Result<()> {
+        self.socket().set_linger(duration)
+    }
+
+    /// Hops a packet may take (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
+        self.socket().set_ttl_v4(hops)
+    }
+
+    /// The error that waits at the socket, taken from it (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+}
+
+/// The IP address and port of a socket address.
+pub(crate) fn inet(address: &SockAddr) -> io::Result<SocketAddr> {
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::other("not an IP socket"))
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd().as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd().as_raw_fd()
+    }
+}

@@ -1,0 +1,21 @@
+//! The HTTP client against servers that follow a script, most of them badly.
+//!
+//! The servers are plain threads over `std::net`, so that nothing of what is tested tests itself.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail by panicking, as it does"
+)]
+
+#[path = "http_client/server.rs"]
+mod server;
+#[path = "http_client/exchanges.rs"]
+mod exchanges;
+#[path = "http_client/bad_servers.rs"]
+mod bad_servers;
+#[path = "http_client/keep_alive.rs"]
+mod keep_alive;
+#[path = "http_client/limits.rs"]
+mod limits;
+#[path = "http_client/redirects.rs"]
+mod redirects;

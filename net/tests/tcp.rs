@@ -1,0 +1,160 @@
+//! TCP through the public API.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use heist_net::{TcpListener, TcpStream};
+use heist_runtime::time::{Instant, Timer};
+use heist_runtime::{Builder, RingProfile, Runtime, spawn};
+
+const PROFILES: [RingProfile; 3] = [RingProfile::Defer, RingProfile::Coop, RingProfile::Pinned];
+
+fn on_all(test: impl Fn(&Runtime)) {
+    for profile in PROFILES {
+        for workers in [1, 2] {
+            let built = Builder::new()
+                .worker_threads(workers)
+                .ring_profile(profile)
+                .build();
+            test(&built.unwrap());
+        }
+    }
+}
+
+async fn echo_server(listener: TcpListener, connections: usize) {
+    for _ in 0..connections {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        spawn(async move {
+            while let Some(bytes) = stream.recv().await.unwrap() {
+                stream.write_all(&bytes).await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn many_connections_echo() {
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            spawn(echo_server(listener, 64));
+            let clients: Vec<_> = (0..64u32)
+                .map(|client| {
+                    spawn(async move {
+                        let mut stream = TcpStream::connect(address).await.unwrap();
+                        stream.set_nodelay(true).unwrap();
+                        let mut back = [0; 512];
+                        for round in 0..50u32 {
+                            let size = ((client * 31 + round * 7) % 500 + 1) as usize;
+                            let byte = (client + round) as u8;
+                            stream.write_all(&vec![byte; size]).await.unwrap();
+                            stream.read_exact(&mut back[..size]).await.unwrap();
+                            assert!(back[..size].iter().all(|&b| b == byte));
+                        }
+                    })
+                })
+                .collect();
+            for client in clients {
+                client.await.unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn bulk_arrives_whole_beside_a_slow_reader() {
+    const TOTAL: usize = 8 << 20;
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let sender = spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let data: Vec<u8> = (0..TOTAL).map(|i| (i % 251) as u8).collect();
+                let (sent, _) = stream.write_all_owned(data).await;
+                sent.unwrap();
+            });
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut at = 0;
+            while let Some(bytes) = stream.recv().await.unwrap() {
+                for &byte in bytes.iter() {
+                    assert_eq!(byte, (at % 251) as u8, "at {at}");
+                    at += 1;
+                }
+                if at % 7 == 0 {
+                    Timer::new(Instant::now() + Duration::from_micros(100)).await;
+                }
+            }
+            assert_eq!(at, TOTAL);
+            sender.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_refused_connection_is_an_error() {
+    on_all(|runtime| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let error = runtime.block_on(TcpStream::connect(free)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn halves_work_apart_and_reunite() {
+    heist_runtime::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        let (mut server, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        let (mut read, mut write) = client.into_split();
+        let writer = spawn(async move {
+            write.write_all(b"hello").await.unwrap();
+            write
+        });
+        let mut five = [0; 5];
+        server.read_exact(&mut five).await.unwrap();
+        server.write_all(&five).await.unwrap();
+        assert_eq!(&*read.recv().await.unwrap().unwrap(), b"hello");
+        let write = writer.await.unwrap();
+        let mut client = read.reunite(write).unwrap();
+        client.write_all(b"again").await.unwrap();
+        server.read_exact(&mut five).await.unwrap();
+        drop(client);
+        assert!(server.recv().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn several_tasks_accept_from_one_listener() {
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let listener = std::sync::Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+            let address = listener.local_addr().unwrap();
+            let acceptors: Vec<_> = (0..4)
+                .map(|_| {
+                    let listener = listener.clone();
+                    spawn(async move {
+                        for _ in 0..25 {
+                            let (mut stream, _) = listener.accept().await.unwrap();
+                            stream.write_all(b"x").await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..100 {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.read_exact(&mut [0]).await.unwrap();
+            }
+            for acceptor in acceptors {
+                acceptor.await.unwrap();
+            }
+        });
+    });
+}

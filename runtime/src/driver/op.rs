@@ -1,0 +1,415 @@
+//! A single operation as a future.
+//!
+//! # Who owns the operation's memory
+//!
+//! | phase | owner of the operation value (buffers, addresses, descriptors) |
+//! |---|---|
+//! | not submitted | the future |
+//! | in flight | the slot, which never moves; the kernel may use what it points to |
+//! | dropped in flight | the slot; a cancel is on its way and the reaper disposes of the value |
+//! | complete | the future, which hands it to [`Operation::complete`] |
+
+#![expect(unsafe_code, reason = "typed access to the payload of a slot")]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use io_uring::squeue;
+
+use crate::context;
+use crate::driver::completion::Completion;
+use crate::driver::remote::Remote;
+use crate::driver::slab::{Delivery, Payload, Token};
+use crate::driver::slot::{Abandoned, Registered};
+use crate::task::JoinHandle;
+
+/// A value that says how to fill a submission entry and how to read its completion.
+///
+/// # Safety
+///
+/// Everything the entry of [`prepare`](Self::prepare) points to lives in `self` (at the address it has
+/// during the call) or behind a pointer that `self` owns, stays valid until `self` is dropped, and is
+/// not accessed by anybody else meanwhile. The descriptor in the entry stays open as long as `self`.
+pub unsafe trait Operation: Send + 'static {
+    /// What awaiting the operation yields.
+    type Output: Send + 'static;
+
+    /// Fills the submission entry. `self` does not move afterwards until it is complete.
+    fn prepare(&mut self) -> squeue::Entry;
+
+    /// Reads the final completion.
+    fn complete(self, completion: Completion) -> Self::Output;
+
+    /// A completion that is not the last one: the result of a zero-copy send, whose buffer is released
+    /// by the last one. Called with the operation still in the kernel's hands.
+    fn more(&self, _completion: Completion) {}
+
+    /// Disposes of an operation whose future was dropped, with its late completion. A success still
+    /// yields what it opened or received; by default the output is built and dropped.
+    fn orphaned(self, completion: Completion)
+    where
+        Self: Sized,
+    {
+        drop(self.complete(completion));
+    }
+
+    /// Prepares to run once more after the runtime itself interrupted the operation to move it to
+    /// another ring. Nothing of it has been done.
+    fn restart(&mut self) {}
+}
+
+/// Whether a `T` lies in the payload itself or in a box that the payload points to.
+const fn fits_inline<T>() -> bool {
+    size_of::<T>() <= size_of::<Payload>() && align_of::<T>() <= align_of::<Payload>()
+}
+
+/// Moves `operation` into a payload.
+///
+/// # Safety
+///
+/// `payload` is valid for writes and holds nothing that needs dropping.
+pub(crate) unsafe fn store<T>(payload: *mut Payload, operation: T) -> *mut T {
+    if fits_inline::<T>() {
+        let place = payload.cast::<T>();
+        // SAFETY: it fits in size and alignment, and the caller vouches for the pointer.
+        unsafe { place.write(operation) };
+        place
+    } else {
+        let boxed = Box::into_raw(Box::new(operation));
+        // SAFETY: a pointer fits, and the caller vouches for the pointer.
+        unsafe { payload.cast::<*mut T>().write(boxed) };
+        boxed
+    }
+}
+
+/// Where the operation in `payload` lies.
+///
+/// # Safety
+///
+/// `payload` holds a `T` put there by [`store`].
+pub(crate) unsafe fn place<T>(payload: *const Payload) -> *mut T {
+    if fits_inline::<T>() {
+        payload.cast::<T>().cast_mut()
+    } else {
+        // SAFETY: `store` wrote the box's pointer here.
+        unsafe { payload.cast::<*mut T>().read() }
+    }
+}
+
+/// Moves the operation out of `payload`.
+///
+/// # Safety
+///
+/// `payload` holds a `T` put there by [`store`], which the caller owns and which is not used again.
+pub(crate) unsafe fn load<T>(payload: *const Payload) -> T {
+    // SAFETY: as the caller vouches.
+    let place = unsafe { place::<T>(payload) };
+    if fits_inline::<T>() {
+        // SAFETY: the caller owns the value and does not use it again.
+        unsafe { place.read() }
+    } else {
+        // SAFETY: the pointer came from `Box::into_raw` and is not used again.
+        *unsafe { Box::from_raw(place) }
+    }
+}
+
+struct Typed<T>(T);
+
+impl<T: Operation> Typed<T> {
+    const DELIVERY: Delivery = Delivery {
+        more: Self::more,
+        orphaned: Self::orphaned,
+    };
+
+    fn more(payload: *const Payload, completion: Completion) -> bool {
+        // SAFETY: this delivery is only put beside a payload that holds a `T`.
+        let place = unsafe { place::<T>(payload) };
+        // SAFETY: the value is in the slot until the final completion, which comes after this one.
+        unsafe { &*place }.more(completion);
+        false
+    }
+
+    fn orphaned(payload: *mut Payload, completion: Completion) {
+        // SAFETY: the future is gone and the kernel is done, so the reaper owns the value.
+        let operation = unsafe { load::<T>(payload) };
+        operation.orphaned(completion);
+    }
+}
+
+/// A use of a slot by a future.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) token: Token,
+    /// The waker registered last, by identity.
+    waker: (*const (), *const std::task::RawWakerVTable),
+    /// The cancel was asked for by the holder, so `ECANCELED` is its answer.
+    cancelled: bool,
+}
+
+// SAFETY: the pointers are only compared.
+unsafe impl Send for InFlight {}
+// SAFETY: as above.
+unsafe impl Sync for InFlight {}
+
+fn identity(waker: &std::task::Waker) -> (*const (), *const std::task::RawWakerVTable) {
+    (waker.data(), std::ptr::from_ref(waker.vtable()))
+}
+
+impl InFlight {
+    pub(crate) fn new(remote: Arc<Remote>, token: Token, waker: &std::task::Waker) -> Self {
+        Self {
+            remote,
+            token,
+            waker: identity(waker),
+            cancelled: false,
+        }
+    }
+
+    /// Makes sure that `waker` is the one to be called, and says whether the operation is complete.
+    pub(crate) fn register(&mut self, waker: &std::task::Waker) -> Registered {
+        let state = &self.remote.slab().slot(self.token.index()).state;
+        if state.is_complete() {
+            return Registered::Complete;
+        }
+        let identity = identity(waker);
+        if identity == self.waker {
+            return Registered::Waiting;
+        }
+        self.waker = identity;
+        state.register(waker)
+    }
+
+    /// As [`register`](Self::register), for an operation that calls its waker more than once.
+    pub(crate) fn register_again(&mut self, waker: &std::task::Waker) -> Registered {
+        self.waker = identity(waker);
+        self.remote
+            .slab()
+            .slot(self.token.index())
+            .state
+            .register(waker)
+    }
+
+    /// Asks the kernel to cancel, on the ring the operation was submitted to. Never lost: from a
+    /// foreign thread it goes through the mailbox.
+    pub(crate) fn cancel(&mut self) {
+        if std::mem::replace(&mut self.cancelled, true) {
+            return;
+        }
+        let here = context::with_driver(&self.remote, |driver| driver.submit_cancel(self.token));
+        if here.is_none() {
+            self.remote
+                .send(crate::driver::remote::Message::Cancel(self.token));
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// Takes the result and the operation out of a complete slot and frees it.
+    ///
+    /// # Safety
+    ///
+    /// The slot is complete, holds a `T`, and is not used again through this value.
+    pub(crate) unsafe fn take<T>(&self) -> (T, Completion) {
+        let slot = self.remote.slab().slot(self.token.index());
+        // SAFETY: the slot is complete, so everything in it belongs to the future.
+        let completion = slot.result.with(|result| unsafe { *result });
+        // SAFETY: as above; the caller vouches for the type.
+        let operation = slot.payload.with(|payload| unsafe { load::<T>(payload) });
+        self.free();
+        (operation, completion)
+    }
+
+    fn free(&self) {
+        let here = context::with_driver(&self.remote, |driver| driver.free_slot(self.token));
+        if here.is_none() {
+            self.remote.slab().free_remote(self.token);
+        }
+    }
+
+    /// Ends the future's interest: the reaper disposes of a `T` still in flight, or `late` does now.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds a `T` and is not used again through this value.
+    pub(crate) unsafe fn abandon<T>(&mut self, late: impl FnOnce(T, Completion)) {
+        if !self
+            .remote
+            .slab()
+            .slot(self.token.index())
+            .state
+            .is_complete()
+        {
+            // First ask for the cancel: once the slot is orphaned, its token may become stale.
+            self.cancel();
+        }
+        let abandoned = self.remote.slab().slot(self.token.index()).state.abandon();
+        match abandoned {
+            Abandoned::InFlight => {}
+            Abandoned::Complete => {
+                // SAFETY: complete, and the caller vouches for the rest.
+                let (operation, completion) = unsafe { self.take::<T>() };
+                late(operation, completion);
+            }
+        }
+    }
+}
+
+enum Phase<T: Operation> {
+    Unsubmitted(T),
+    InFlight(InFlight),
+    /// Polled outside the runtime's workers: a task of the runtime runs it.
+    Elsewhere(JoinHandle<T::Output>),
+    Done,
+}
+
+/// One operation on the ring of the worker that first polls it.
+///
+/// # Cancel safety
+///
+/// Dropping an unfinished operation asks the kernel to cancel it. Its memory stays with the runtime
+/// until the kernel has let go of it, and a success that comes too late is given to
+/// [`Operation::orphaned`].
+///
+/// # Panics
+///
+/// Polling it outside a runtime, or again after it has completed.
+#[must_use = "operations do nothing unless polled"]
+pub struct Op<T: Operation> {
+    phase: Phase<T>,
+}
+
+impl<T: Operation> fmt::Debug for Op<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match &self.phase {
+            Phase::Unsubmitted(_) => "unsubmitted",
+            Phase::InFlight(_) => "in flight",
+            Phase::Elsewhere(_) => "on a worker",
+            Phase::Done => "done",
+        };
+        f.debug_struct("Op").field("phase", &phase).finish()
+    }
+}
+
+// An unsubmitted operation may move, and one in flight lies in its slot.
+impl<T: Operation> Unpin for Op<T> {}
+
+impl<T: Operation> Op<T> {
+    /// Wraps an operation; nothing happens before the first poll.
+    pub fn new(operation: T) -> Self {
+        Self {
+            phase: Phase::Unsubmitted(operation),
+        }
+    }
+
+    /// Asks the kernel to cancel and keeps waiting: the completion tells whether the operation was
+    /// cancelled (`ECANCELED`) or had done its work already. Before the first poll this does nothing.
+    pub fn request_cancel(&mut self) {
+        match &mut self.phase {
+            Phase::InFlight(flight) => flight.cancel(),
+            Phase::Elsewhere(handle) => {
+                handle.cancel();
+            }
+            Phase::Unsubmitted(_) | Phase::Done => {}
+        }
+    }
+
+    fn take_unsubmitted(&mut self) -> T {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        let Phase::Unsubmitted(operation) = phase else {
+            unreachable!("the caller matched the phase")
+        };
+        operation
+    }
+
+    fn submit(&mut self, cx: &Context<'_>) {
+        let operation = self.take_unsubmitted();
+        let mut operation = Some(operation);
+        let flight = context::with_current_driver(|driver| {
+            let operation = operation.take().expect("called once");
+            // SAFETY: `Operation` promises that what the entry points to lives with the operation,
+            // which `submit_operation` puts into the slot before it prepares the entry.
+            driver.submit_operation(operation, &Typed::<T>::DELIVERY, T::prepare, cx.waker())
+        });
+        self.phase = match flight {
+            Some(flight) => Phase::InFlight(flight),
+            None => {
+                let operation = operation.take().expect("not submitted");
+                let handle = crate::Handle::try_current().unwrap_or_else(|| {
+                    panic!(
+                        "an I/O operation was polled outside a Heist runtime; \
+                         await it inside `block_on`, a spawned task, or a `Handle::enter` guard"
+                    )
+                });
+                Phase::Elsewhere(handle.spawn(Self::new(operation)))
+            }
+        };
+    }
+}
+
+impl<T: Operation> Future for Op<T> {
+    type Output = T::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        loop {
+            match &mut self.phase {
+                Phase::Unsubmitted(_) => {
+                    self.submit(cx);
+                    if matches!(self.phase, Phase::InFlight(_)) {
+                        return Poll::Pending;
+                    }
+                }
+                Phase::InFlight(flight) => {
+                    if flight.register(cx.waker()) == Registered::Waiting {
+                        return Poll::Pending;
+                    }
+                    // SAFETY: complete; `submit` stored a `T`; the phase changes below.
+                    let (mut operation, completion) = unsafe { flight.take::<T>() };
+                    let moved = completion.is_cancelled() && !flight.is_cancelled();
+                    self.phase = Phase::Done;
+                    if !moved {
+                        return Poll::Ready(operation.complete(completion));
+                    }
+                    // The runtime cancelled it to drain the ring; nothing of it was done.
+                    operation.restart();
+                    self.phase = Phase::Unsubmitted(operation);
+                }
+                Phase::Elsewhere(handle) => {
+                    let Poll::Ready(output) = Pin::new(handle).poll(cx) else {
+                        return Poll::Pending;
+                    };
+                    self.phase = Phase::Done;
+                    return match output {
+                        Ok(output) => Poll::Ready(output),
+                        Err(error) => match error.try_into_panic() {
+                            Ok(payload) => std::panic::resume_unwind(payload),
+                            // The runtime shut down: nothing will ever complete this.
+                            Err(_) => Poll::Pending,
+                        },
+                    };
+                }
+                Phase::Done => panic!("an operation was polled after it had completed"),
+            }
+        }
+    }
+}
+
+impl<T: Operation> Drop for Op<T> {
+    fn drop(&mut self) {
+        match &mut self.phase {
+            Phase::InFlight(flight) => {
+                // SAFETY: the slot holds a `T`, and this value goes away.
+                unsafe { flight.abandon::<T>(T::orphaned) };
+            }
+            Phase::Elsewhere(handle) => {
+                handle.cancel();
+            }
+            Phase::Unsubmitted(_) | Phase::Done => {}
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Draining a completion queue: first everything is delivered under the CQ lock, then wakers and
+//! destructors run without it.
+
+#![expect(unsafe_code, reason = "delivery into slots")]
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use io_uring::cqueue;
+
+use crate::driver::completion::Completion;
+use crate::driver::remote::{Message, Remote};
+use crate::driver::slab::Token;
+use crate::metrics::{add, bump};
+
+/// Completions handled under one hold of the lock.
+const BATCH: usize = 128;
+
+/// Scratch space for draining; each worker has one and uses it for its own and for siblings' queues.
+#[derive(Debug)]
+pub(crate) struct Reaper {
+    scratch: RefCell<Scratch>,
+}
+
+#[derive(Debug)]
+struct Scratch {
+    batch: Vec<cqueue::Entry>,
+    wakers: Vec<Waker>,
+    orphans: Vec<(Token, Completion)>,
+    lagging: Vec<Token>,
+}
+
+impl Default for Reaper {
+    fn default() -> Self {
+        Self {
+            scratch: RefCell::new(Scratch {
+                batch: Vec::with_capacity(BATCH),
+                wakers: Vec::with_capacity(BATCH),
+                orphans: Vec::new(),
+                lagging: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl Reaper {
+    /// Delivers what is visible in the CQ of `remote`; wakers are called on this thread. Returns the
+    /// number of completions, 0 also when somebody else is draining it.
+    pub(crate) fn reap(&self, remote: &Arc<Remote>) -> usize {
+        // A waker or destructor that ends up here again finds the scratch taken; the outer call will
+        // look again before its worker parks.
+        let Ok(mut scratch) = self.scratch.try_borrow_mut() else {
+            return 0;
+        };
+        let mut total = 0;
+        loop {
+            let count = scratch.drain(remote);
+            total += count;
+            for waker in scratch.wakers.drain(..) {
+                waker.wake();
+            }
+            while let Some((token, completion)) = scratch.orphans.pop() {
+                dispose(remote, token, completion);
+            }
+            while let Some(token) = scratch.lagging.pop() {
+                cancel(remote, token);
+            }
+            if count < BATCH {
+                return total;
+            }
+        }
+    }
+}
+
+impl Scratch {
+    fn drain(&mut self, remote: &Arc<Remote>) -> usize {
+        let Some(guard) = remote.ring.try_lock() else {
+            return 0;
+        };
+        let Some(ring) = guard.ring() else { return 0 };
+        self.batch.clear();
+        // SAFETY: the guard is the CQ lock.
+        unsafe { ring.take_completions(&mut self.batch) };
+        let batch = std::mem::take(&mut self.batch);
+        for entry in &batch {
+            let token = Token::from_raw(entry.user_data());
+            self.deliver(remote, token, Completion::from_entry(entry));
+        }
+        let count = batch.len();
+        self.batch = batch;
+        add(&remote.counters.completions, count as u64);
+        count
+    }
+
+    fn deliver(&mut self, remote: &Arc<Remote>, token: Token, completion: Completion) {
+        if token == Token::IGNORE {
+            return;
+        }
+        if token == Token::WAKE {
+            if !completion.has_more() {
+                remote.wake_lost.store(true, Ordering::Relaxed);
+            }
+            return;
+        }
+        let Some(slot) = remote.slab().resolve(token) else {
+            debug_assert!(
+                false,
+                "a completion for a slot that has moved on: {token:?}"
+            );
+            bump(&remote.counters.stale_completions);
+            return;
+        };
+        if completion.buffer_id().is_some() {
+            remote.buffers().note_taken();
+        }
+        if completion.raw_result() == -libc::ENOBUFS {
+            remote.buffers().note_starved();
+        }
+        if completion.has_more() {
+            // SAFETY: `delivery` was written before submission and stays until the slot is reused.
+            let delivery = slot.delivery.with(|cell| unsafe { *cell });
+            if let Some(delivery) = delivery {
+                // SAFETY: the payload beside a delivery is of its type and in flight.
+                let lags = slot
+                    .payload
+                    .with(|payload| unsafe { (delivery.more)(payload, completion) });
+                if lags {
+                    self.lagging.push(token);
+                }
+            }
+            self.wakers.extend(slot.state.notify());
+            return;
+        }
+        // SAFETY: in flight, the result belongs to the reaper.
+        slot.result
+            .with_mut(|result| unsafe { *result = completion });
+        let (waker, orphan) = slot.state.complete();
+        let completed = remote.completed.load(Ordering::Relaxed);
+        remote
+            .completed
+            .store(completed.wrapping_add(1), Ordering::Release);
+        if orphan {
+            drop(waker);
+            bump(&remote.counters.orphans);
+            self.orphans.push((token, completion));
+        } else {
+            self.wakers.extend(waker);
+        }
+    }
+}
+
+/// Cancels an operation of `remote` from whatever worker this is.
+fn cancel(remote: &Arc<Remote>, token: Token) {
+    let here = crate::context::with_driver(remote, |driver| driver.submit_cancel(token));
+    if here.is_none() {
+        remote.send(Message::Cancel(token));
+    }
+}
+
+/// Lets an operation whose future is gone take its completion, and frees the slot.
+fn dispose(remote: &Arc<Remote>, token: Token, completion: Completion) {
+    let slot = remote.slab().slot(token.index());
+    // SAFETY: orphaned and complete, so the slot belongs to the reaper.
+    let delivery = slot.delivery.with(|cell| unsafe { *cell });
+    if let Some(delivery) = delivery {
+        let hand_over = || {
+            // SAFETY: as above, and the payload is of the delivery's type.
+            slot.payload
+                .with_mut(|payload| unsafe { (delivery.orphaned)(payload, completion) });
+        };
+        // A destructor of the user's that panics must not take the worker down with it.
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(hand_over)).is_err() {
+            bump(&remote.counters.panics);
+        }
+    }
+    let here = crate::context::with_driver(remote, |driver| driver.free_slot(token));
+    if here.is_none() {
+        remote.slab().free_remote(token);
+    }
+}

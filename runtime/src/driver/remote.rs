@@ -1,0 +1,220 @@
+//! The half of a worker's driver that other threads may use.
+
+#![expect(
+    unsafe_code,
+    reason = "a ring shared between its owner and the holder of the CQ lock"
+)]
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use crossbeam_queue::SegQueue;
+use crossbeam_utils::CachePadded;
+
+use crate::driver::buffers::{BufferConfig, BufferPool};
+use crate::driver::ring::Ring;
+use crate::driver::slab::{Slab, Token};
+use crate::metrics::Counters;
+use crate::scheduler::idle::IdleSet;
+use crate::task::TaskRef;
+use crate::time::TimerKey;
+
+/// What a worker is asked to do by others.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Cancel an operation in flight on this worker's ring.
+    Cancel(Token),
+    /// Run a task that is bound to this worker, or that follows its data here.
+    Run(TaskRef),
+    /// A task of this worker's list ended elsewhere: unlink it and drop the list's reference.
+    Unlink(TaskRef),
+    /// A timer of this worker's wheel was dropped elsewhere.
+    DropTimer(TimerKey),
+}
+
+/// A ring, with the lock that says who drains its CQ.
+#[derive(Debug, Default)]
+pub(crate) struct RingCell {
+    locked: AtomicBool,
+    ring: UnsafeCell<Option<Ring>>,
+}
+
+// SAFETY: the owner reads `ring` without the lock and replaces it only under the lock; everybody else
+// reads it under the lock.
+unsafe impl Sync for RingCell {}
+
+/// The right to drain the CQ and to look at the ring.
+#[derive(Debug)]
+pub(crate) struct CqGuard<'a> {
+    cell: &'a RingCell,
+}
+
+impl CqGuard<'_> {
+    /// The ring, if the worker has one at present.
+    pub(crate) fn ring(&self) -> Option<&Ring> {
+        // SAFETY: replacing the ring takes the lock, which this guard holds.
+        unsafe { (*self.cell.ring.get()).as_ref() }
+    }
+}
+
+impl Drop for CqGuard<'_> {
+    fn drop(&mut self) {
+        self.cell.locked.store(false, Ordering::Release);
+    }
+}
+
+impl RingCell {
+    /// Takes the CQ lock if it is free.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<CqGuard<'_>> {
+        if self.locked.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        Some(CqGuard { cell: self })
+    }
+
+    /// Takes the CQ lock; its holders never block, so neither does this for long.
+    pub(crate) fn lock(&self) -> CqGuard<'_> {
+        loop {
+            if let Some(guard) = self.try_lock() {
+                return guard;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The ring as its owner sees it.
+    ///
+    /// # Safety
+    ///
+    /// Only the owning worker's thread calls this, and it drops the reference before `replace`.
+    #[inline(always)]
+    pub(crate) unsafe fn owned(&self) -> Option<&Ring> {
+        // SAFETY: only the owner replaces the ring, and the caller is the owner.
+        unsafe { (*self.ring.get()).as_ref() }
+    }
+
+    /// Puts another ring in place and returns the old one.
+    ///
+    /// # Safety
+    ///
+    /// Only the owning worker calls this, holding no reference from `owned`.
+    pub(crate) unsafe fn replace(&self, ring: Option<Ring>) -> Option<Ring> {
+        let _guard = self.lock();
+        // SAFETY: the lock keeps siblings out, and the caller vouches for the owner.
+        unsafe { std::mem::replace(&mut *self.ring.get(), ring) }
+    }
+}
+
+/// What other threads know of a worker's driver.
+///
+/// Every operation, timer and buffer of the worker holds an `Arc` of it, so that they may outlive the
+/// runtime.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    index: usize,
+    slab: Slab,
+    buffers: BufferPool,
+    mailbox: SegQueue<Message>,
+    event: OwnedFd,
+    idle: Arc<IdleSet>,
+    pub(crate) ring: CachePadded<RingCell>,
+    /// Final completions delivered since the start; written under the CQ lock.
+    pub(crate) completed: CachePadded<AtomicU64>,
+    /// The poll on the eventfd ended and has to be armed again.
+    pub(crate) wake_lost: AtomicBool,
+    /// The CPU the worker ran on when it last looked.
+    pub(crate) cpu: AtomicI32,
+    /// The worker's thread, 0 while it has none.
+    pub(crate) thread: AtomicI32,
+    pub(crate) counters: CachePadded<Counters>,
+}
+
+impl Remote {
+    pub(crate) fn new(index: usize, buffers: BufferConfig, idle: Arc<IdleSet>) -> io::Result<Self> {
+        // SAFETY: the call takes no pointers.
+        let raw = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel just returned this descriptor to us alone.
+        let event = unsafe { OwnedFd::from_raw_fd(raw) };
+        Ok(Self {
+            index,
+            slab: Slab::new(),
+            buffers: BufferPool::new(buffers)?,
+            mailbox: SegQueue::new(),
+            event,
+            idle,
+            ring: CachePadded::default(),
+            completed: CachePadded::default(),
+            wake_lost: AtomicBool::new(true),
+            cpu: AtomicI32::new(-1),
+            thread: AtomicI32::new(0),
+            counters: CachePadded::default(),
+        })
+    }
+
+    pub(crate) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    pub(crate) fn buffers(&self) -> &BufferPool {
+        &self.buffers
+    }
+
+    pub(crate) fn event_fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+
+    /// Operations submitted here that have not had their final completion. Exact for the owner.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let completed = self.completed.load(Ordering::Acquire);
+        self.counters
+            .submissions
+            .load(Ordering::Relaxed)
+            .wrapping_sub(completed)
+    }
+
+    /// Puts a message into the mailbox and sees to it that the worker reads it.
+    pub(crate) fn send(&self, message: Message) {
+        self.mailbox.push(message);
+        self.unpark();
+    }
+
+    /// The next message, for the owner.
+    pub(crate) fn receive(&self) -> Option<Message> {
+        self.mailbox.pop()
+    }
+
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.mailbox.is_empty()
+    }
+
+    /// Wakes the worker if it is parked or about to park. What the caller published before is seen by
+    /// the worker before it sleeps (see `scheduler/README.md`). Returns whether a wake was sent.
+    pub(crate) fn unpark(&self) -> bool {
+        if !self.idle.claim(self.index) {
+            return false;
+        }
+        self.ring_the_bell();
+        true
+    }
+
+    /// Ends the worker's sleep unconditionally; harmless when it is awake.
+    pub(crate) fn ring_the_bell(&self) {
+        let one = 1_u64.to_ne_bytes();
+        loop {
+            // SAFETY: eight readable bytes, as eventfd wants them.
+            let written = unsafe { libc::write(self.event_fd(), one.as_ptr().cast(), one.len()) };
+            // EAGAIN means that the counter is full, so the poll has fired already.
+            if written >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The slots of one worker: memory that never moves, named by index and generation.
+//!
+//! Only the owning worker allocates. Any thread frees: the owner onto its own list, others onto a
+//! stack that the owner takes whole when its list runs dry (so there is no ABA problem: nobody pops
+//! single entries).
+
+#![expect(
+    unsafe_code,
+    reason = "slots are shared with the kernel and between workers"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::driver::completion::Completion;
+use crate::driver::slot::SlotState;
+use crate::primitives::UnsafeCell;
+
+/// Bytes of an operation that fit into its slot; larger operations are boxed.
+pub(crate) const INLINE_BYTES: usize = 56;
+
+/// Storage for an operation while the kernel may use it.
+pub(crate) type Payload = MaybeUninit<[u64; INLINE_BYTES / 8]>;
+
+/// How a completion is delivered to the operation in a slot, whatever its type.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// A completion with more to come (`IORING_CQE_F_MORE`). Returns whether the consumer lags so far
+    /// behind that the operation is to be cancelled.
+    pub(crate) more: unsafe fn(*const Payload, Completion) -> bool,
+    /// The final completion of an operation whose future is gone: consumes the payload.
+    pub(crate) orphaned: unsafe fn(*mut Payload, Completion),
+}
+
+/// One operation's place.
+#[repr(align(128))]
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) state: SlotState,
+    generation: AtomicU32,
+    next_free: AtomicU32,
+    pub(crate) delivery: UnsafeCell<Option<&'static Delivery>>,
+    pub(crate) result: UnsafeCell<Completion>,
+    pub(crate) payload: UnsafeCell<Payload>,
+}
+
+// SAFETY: `SlotState` says who may touch the cells when.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            state: SlotState::new(),
+            generation: AtomicU32::new(0),
+            next_free: AtomicU32::new(NONE),
+            delivery: UnsafeCell::new(None),
+            result: UnsafeCell::new(Completion::default()),
+            payload: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+const NONE: u32 = u32::MAX;
+const FIRST_BUCKET: u32 = 64;
+const BUCKETS: usize = 24;
+
+/// Names a slot and the use it is put to; travels through the kernel as `user_data`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token(u64);
+
+impl Token {
+    /// The eventfd that wakes a parked worker.
+    pub(crate) const WAKE: Self = Self(u64::MAX);
+    /// A completion nobody waits for (that of a cancel).
+    pub(crate) const IGNORE: Self = Self(u64::MAX - 1);
+
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    pub(crate) const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn raw(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// All slots of one worker.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    buckets: [OnceLock<Box<[Slot]>>; BUCKETS],
+    /// Top of the stack of slots freed by other threads.
+    remote_free: AtomicU32,
+}
+
+/// The owner's half: which slots it may hand out.
+#[derive(Debug, Default)]
+pub(crate) struct FreeList {
+    free: RefCell<Vec<u32>>,
+    grown: Cell<u32>,
+}
+
+fn locate(index: u32) -> (usize, usize) {
+    let shifted = index + FIRST_BUCKET;
+    let bucket = shifted.ilog2() - FIRST_BUCKET.ilog2();
+    (
+        bucket as usize,
+        (shifted - (FIRST_BUCKET << bucket)) as usize,
+    )
+}
+
+impl Slab {
+    pub(crate) fn new() -> Self {
+        Self {
+            buckets: [const { OnceLock::new() }; BUCKETS],
+            remote_free: AtomicU32::new(NONE),
+        }
+    }
+
+    /// The slot at `index`, which must have been handed out before.
+    #[inline]
+    pub(crate) fn slot(&self, index: u32) -> &Slot {
+        let (bucket, offset) = locate(index);
+        &self.buckets[bucket]
+            .get()
+            .expect("an index comes from this slab")[offset]
+    }
+
+    /// The slot that `token` names, unless it has moved on to another use.
+    #[inline]
+    pub(crate) fn resolve(&self, token: Token) -> Option<&Slot> {
+        let (bucket, offset) = locate(token.index());
+        let slot = self.buckets.get(bucket)?.get()?.get(offset)?;
+        (slot.generation.load(Ordering::Relaxed) == token.generation()).then_some(slot)
+    }
+
+    /// Owner: hands out a slot and the token for this use of it.
+    pub(crate) fn allocate(&self, list: &FreeList) -> Token {
+        let mut free = list.free.borrow_mut();
+        if free.is_empty() {
+            self.refill(list, &mut free);
+        }
+        let index = free.pop().expect("refilled above");
+        let slot = self.slot(index);
+        let generation = slot.generation.load(Ordering::Relaxed).wrapping_add(1) & 0x7fff_ffff;
+        slot.generation.store(generation, Ordering::Relaxed);
+        Token::new(index, generation)
+    }
+
+    #[cold]
+    fn refill(&self, list: &FreeList, free: &mut Vec<u32>) {
+        // Acquire: the freeing thread is done with the slot before the owner reuses it.
+        let mut index = self.remote_free.swap(NONE, Ordering::Acquire);
+        while index != NONE {
+            free.push(index);
+            index = self.slot(index).next_free.load(Ordering::Relaxed);
+        }
+        if !free.is_empty() {
+            return;
+        }
+        let first = list.grown.get();
+        let (bucket, offset) = locate(first);
+        assert!(
+            offset == 0 && bucket < BUCKETS,
+            "over 500 million operations in flight"
+        );
+        let count = FIRST_BUCKET << bucket;
+        let slots = (0..count).map(|_| Slot::new()).collect();
+        self.buckets[bucket]
+            .set(slots)
+            .expect("only the owner grows the slab");
+        list.grown.set(first + count);
+        free.extend((first..first + count).rev());
+    }
+
+    /// Owner: takes a slot back.
+    pub(crate) fn free_local(&self, list: &FreeList, token: Token) {
+        list.free.borrow_mut().push(token.index());
+    }
+
+    /// Any thread: gives a slot back to the owner.
+    pub(crate) fn free_remote(&self, token: Token) {
+        let slot = self.slot(token.index());
+        let mut top = self.remote_free.load(Ordering::Relaxed);
+        loop {
+            slot.next_free.store(top, Ordering::Relaxed);
+            // Release: everything done to the slot happens before the owner hands it out again.
+            match self.remote_free.compare_exchange_weak(
+                top,
+                token.index(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(now) => top = now,
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_fill_the_buckets_in_order() {
+        assert_eq!(locate(0), (0, 0));
+        assert_eq!(locate(63), (0, 63));
+        assert_eq!(locate(64), (1, 0));
+        assert_eq!(locate(191), (1, 127));
+        assert_eq!(locate(192), (2, 0));
+    }
+
+    #[test]
+    fn a_stale_token_does_not_resolve() {
+        let slab = Slab::new();
+        let list = FreeList::default();
+        let first = slab.allocate(&list);
+        slab.free_local(&list, first);
+        let second = slab.allocate(&list);
+        assert_eq!(first.index(), second.index());
+        assert!(slab.resolve(first).is_none());
+        assert!(slab.resolve(second).is_some());
+        assert!(slab.resolve(Token::WAKE).is_none());
+    }
+
+    #[test]
+    fn slots_freed_elsewhere_come_back() {
+        let slab = Slab::new();
+        let list = FreeList::default();
+        let tokens: Vec<_> = (0..64).map(|_| slab.allocate(&list)).collect();
+        std::thread::scope(|scope| {
+            for chunk in tokens.chunks(16) {
+                let slab = &slab;
+                scope.spawn(move || chunk.iter().for_each(|&token| slab.free_remote(token)));
+            }
+        });
+        let mut again: Vec<_> = (0..64).map(|_| slab.allocate(&list).index()).collect();
+        again.sort_unstable();
+        assert_eq!(again, (0..64).collect::<Vec<_>>());
+        assert_eq!(
+            list.grown.get(),
+            64,
+            "the slab grew although slots were free"
+        );
+    }
+
+    #[test]
+    fn a_slot_is_two_cache_lines() {
+        assert_eq!(size_of::<Slot>(), 128);
+    }
+}

@@ -1,0 +1,187 @@
+//! A reference to a runtime, for spawning from anywhere.
+
+#![expect(
+    unsafe_code,
+    reason = "tasks are allocated with a promise about their futures"
+)]
+
+use std::fmt;
+use std::future::Future;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::context;
+use crate::metrics::RuntimeMetrics;
+use crate::scheduler::shared::Shared;
+use crate::task::cell::Birth;
+use crate::task::{Id, JoinHandle, TaskRef};
+
+/// A reference to a [`Runtime`](crate::Runtime): clone it, send it to any thread, spawn with it.
+///
+/// It does not keep the runtime running: after the shutdown, what is spawned is cancelled at once.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("workers", &self.shared.peers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The runtime this code runs in.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; see [`try_current`](Self::try_current).
+    #[must_use]
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::try_current().unwrap_or_else(|| {
+            panic!(
+                "this was called outside a Heist runtime; call it inside `block_on` or a spawned \
+                 task, or hold a `Handle::enter` guard"
+            )
+        })
+    }
+
+    /// The runtime this code runs in, if any.
+    #[must_use]
+    pub fn try_current() -> Option<Self> {
+        context::current_handle()
+    }
+
+    /// Makes this the current runtime of the calling thread while the guard lives, so that
+    /// [`spawn`](crate::spawn) and I/O work outside `block_on`, for instance under another executor.
+    #[must_use = "the runtime is current only while the guard lives"]
+    pub fn enter(&self) -> EnterGuard {
+        EnterGuard {
+            _guard: context::enter_handle(self.clone()),
+        }
+    }
+
+    /// Spawns a task from any thread. From a worker of this runtime it goes to that worker's own
+    /// queue; from elsewhere through the injector.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_named(None, future)
+    }
+
+    #[inline]
+    pub(crate) fn spawn_named<F>(&self, name: Option<Arc<str>>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let task = new_task(&self.shared, name, future);
+        let handle = JoinHandle::new(task);
+        let here = context::with_worker(|worker| {
+            let ours = Arc::ptr_eq(worker.shared(), &self.shared);
+            if ours {
+                worker.spawn(task);
+            }
+            ours
+        });
+        if here != Some(true) {
+            self.shared.spawn_foreign(task);
+        }
+        handle
+    }
+
+    /// Runs a closure that may block on the blocking pool; see [`spawn_blocking`](crate::spawn_blocking).
+    ///
+    /// # Panics
+    ///
+    /// When the operating system cannot create the pool's first thread.
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let task = new_task(&self.shared, None, BlockingFuture(Some(f)));
+        let handle = JoinHandle::new(task);
+        if let Err(error) = self.shared.submit_blocking(task) {
+            panic!("the blocking pool has no thread and cannot create one: {error}");
+        }
+        handle
+    }
+
+    /// What the workers have done so far.
+    #[must_use]
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.shared.metrics()
+    }
+}
+
+/// Ends [`Handle::enter`] when dropped.
+#[derive(Debug)]
+#[must_use = "the runtime is current only while the guard lives"]
+pub struct EnterGuard {
+    _guard: context::HandleGuard,
+}
+
+fn new_task<F>(shared: &Arc<Shared>, name: Option<Arc<str>>, future: F) -> TaskRef
+where
+    F: Future + Send + 'static,
+{
+    let birth = Birth {
+        id: Id::next(),
+        name,
+        pinned_to: None,
+    };
+    // SAFETY: the future is `Send`.
+    unsafe { crate::task::cell::allocate(NonNull::from(&**shared), birth, future) }
+}
+
+/// Spawns a task on the worker this thread is, or through the entered handle.
+#[inline]
+#[track_caller]
+pub(crate) fn spawn_current<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let mut future = Some(future);
+    let spawned = context::with_worker(|worker| {
+        let task = new_task(worker.shared(), None, future.take().expect("called once"));
+        worker.spawn(task);
+        JoinHandle::new(task)
+    });
+    match spawned {
+        Some(handle) => handle,
+        None => Handle::current().spawn(future.take().expect("not spawned")),
+    }
+}
+
+/// A closure as a future that is ready at its first poll.
+struct BlockingFuture<F>(Option<F>);
+
+// The closure is moved out before it runs; it is never pinned.
+impl<F> Unpin for BlockingFuture<F> {}
+
+impl<F: FnOnce() -> T, T> Future for BlockingFuture<F> {
+    type Output = T;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<T> {
+        let f = self.0.take().expect("a blocking task runs once");
+        std::task::Poll::Ready(f())
+    }
+}

@@ -1,0 +1,124 @@
+//! The core of the Heist runtime: work stealing on io_uring, one ring per worker.
+//!
+//! Applications depend on the facade crate `heist`, which re-exports this one. What is here:
+//!
+//! - [`Runtime`], [`Builder`], [`Handle`]: starting, configuring and referring to a runtime
+//! - [`spawn`], [`spawn_local`], [`spawn_blocking`], [`task`]: tasks and their handles
+//! - [`time`]: the clock and timers
+//! - [`ops`]: operations on descriptors, the layer that sockets and files are built on
+//! - [`RuntimeMetrics`]: what the workers did
+//!
+//! # Cancel safety
+//!
+//! Dropping a future of this crate before it is ready never loses anything: operations in flight are
+//! cancelled in the kernel, their memory stays with the runtime until the kernel has let go of it, and
+//! what arrives too late is kept for the next caller or closed, as each operation says.
+//!
+//! # Requirements
+//!
+//! Linux 6.1 or newer with io_uring enabled. [`BuildError`] names the cause and the remedy when it is not.
+
+mod primitives;
+mod driver;
+pub mod ops;
+mod scheduler;
+pub mod task;
+pub mod time;
+mod blocking;
+mod context;
+mod handle;
+mod builder;
+mod runtime;
+mod seat;
+mod threads;
+mod metrics;
+mod error;
+
+pub use builder::{Builder, RingProfile};
+pub use error::BuildError;
+pub use handle::{EnterGuard, Handle};
+pub use metrics::{RuntimeMetrics, WorkerMetrics};
+pub use runtime::{Runtime, block_on};
+pub use scheduler::shutdown::ShutdownReport;
+pub use task::{JoinError, JoinHandle, yield_now};
+
+use std::future::Future;
+
+/// Spawns a task on the current runtime: it is queued, never run inline, and goes on without its handle
+/// (asyncio: `create_task`).
+///
+/// On a worker it runs next there, or wherever it is stolen to.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// heist_runtime::block_on(async {
+///     let double = heist_runtime::spawn(async { 21 * 2 });
+///     assert_eq!(double.await.unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    handle::spawn_current(future)
+}
+
+/// Spawns a task that stays on the current worker, so its future need not be `Send`.
+///
+/// On worker 0, the thread inside `block_on`, such tasks end with that call.
+///
+/// # Panics
+///
+/// Outside the workers of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// heist_runtime::block_on(async {
+///     let shared = Rc::new(42);
+///     let task = heist_runtime::spawn_local(async move { *shared });
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    context::spawn_local(None, future)
+}
+
+/// Runs a closure that may block, on a thread kept for that (asyncio: `to_thread`).
+///
+/// Cancelling the handle ends a closure that has not started; one that runs cannot be stopped.
+///
+/// # Panics
+///
+/// Outside a runtime, and when the operating system cannot create the pool's first thread.
+///
+/// # Examples
+///
+/// ```
+/// heist_runtime::block_on(async {
+///     let contents = heist_runtime::spawn_blocking(|| std::fs::read_to_string("/proc/version"));
+///     assert!(contents.await.unwrap().unwrap().contains("Linux"));
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Handle::current().spawn_blocking(f)
+}

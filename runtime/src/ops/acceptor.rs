@@ -1,0 +1,134 @@
+//! Accepting connections, without losing one when nobody waits.
+
+#![expect(unsafe_code, reason = "the multishot contract")]
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use io_uring::{opcode, squeue};
+
+use crate::driver::completion::Completion;
+use crate::driver::multishot::{Multishot, MultishotOperation, Next};
+use crate::driver::remote::Remote;
+use crate::ops::SharedFd;
+use crate::ops::fd::adopt;
+use crate::task::JoinHandle;
+
+/// A multishot accept in the kernel's hands.
+#[derive(Debug)]
+struct Armed {
+    fd: SharedFd,
+}
+
+// SAFETY: the entry names the descriptor, which `self` keeps open, and no memory.
+unsafe impl MultishotOperation for Armed {
+    const BACKLOG: usize = 64;
+
+    fn prepare(&mut self) -> squeue::Entry {
+        opcode::AcceptMulti::new(self.fd.entry())
+            .flags(libc::SOCK_CLOEXEC)
+            .build()
+    }
+
+    fn dispose(&self, completion: Completion, _remote: &Arc<Remote>) {
+        // A connection that nobody will take is closed.
+        drop(completion.result().map(adopt));
+    }
+}
+
+/// Accepts connections of a listening socket.
+///
+/// One multishot accept stays armed in the kernel. Connections that arrive while nobody waits are kept
+/// for the next call (at most 64; then they wait in the listener's own backlog), and closed when the
+/// acceptor is dropped.
+///
+/// # Cancel safety
+///
+/// Dropping the future of [`accept`](Self::accept) loses no connection.
+#[derive(Debug)]
+pub struct Acceptor {
+    fd: SharedFd,
+    armed: Option<Multishot<Armed>>,
+    /// Accepting on a worker's behalf, when polled outside the workers.
+    elsewhere: Option<JoinHandle<(io::Result<OwnedFd>, Box<Self>)>>,
+}
+
+impl Acceptor {
+    /// An acceptor for the listening socket `fd`.
+    #[must_use]
+    pub fn new(fd: SharedFd) -> Self {
+        Self {
+            fd,
+            armed: None,
+            elsewhere: None,
+        }
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept(2)`. After `EMFILE` or `ENFILE` (too many open files) the listener still works:
+    /// call again when descriptors have been closed, and not at once.
+    pub async fn accept(&mut self) -> io::Result<OwnedFd> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// As [`accept`](Self::accept), for hand-written futures.
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        loop {
+            if let Some(task) = &mut self.elsewhere {
+                let joined = ready!(std::pin::Pin::new(task).poll(cx));
+                self.elsewhere = None;
+                return match joined {
+                    Ok((outcome, _)) => Poll::Ready(outcome),
+                    Err(_) => Poll::Pending,
+                };
+            }
+            let Some(armed) = &mut self.armed else {
+                match Multishot::arm(
+                    Armed {
+                        fd: self.fd.clone(),
+                    },
+                    cx,
+                ) {
+                    Ok(armed) => {
+                        self.armed = Some(armed);
+                        return Poll::Pending;
+                    }
+                    Err(_) => self.accept_elsewhere(),
+                }
+                continue;
+            };
+            let completion = match ready!(armed.poll_next(cx)) {
+                Next::More(completion) => completion,
+                Next::Last(completion) => {
+                    self.armed = None;
+                    if completion.is_cancelled() {
+                        continue;
+                    }
+                    completion
+                }
+            };
+            return Poll::Ready(completion.result().map(adopt));
+        }
+    }
+
+    /// Has a task of the runtime accept one connection.
+    fn accept_elsewhere(&mut self) {
+        let mut there = Box::new(Self::new(self.fd.clone()));
+        self.elsewhere = Some(crate::Handle::current().spawn(async move {
+            let outcome = there.accept().await;
+            (outcome, there)
+        }));
+    }
+}

@@ -1,0 +1,43 @@
+//! Operations on descriptors: the low-level layer that sockets and files are built on.
+//!
+//! Every operation owns what the kernel works on until the kernel is done: the descriptor by a
+//! [`SharedFd`], memory by an owned buffer ([`IoBuf`], [`IoBufMut`]) or one of the runtime's ([`Buf`]).
+//! So none of it needs `unsafe` to use, and dropping a future frees nothing too early.
+//!
+//! - [`SharedFd`], [`IoBuf`], [`IoBufMut`], [`BufResult`]: what operations own
+//! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Acceptor`]: a multishot accept
+//! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
+//!   [`poll_ready`]: sockets
+//! - [`open`], [`read_at`], [`write_at`], [`fsync`], [`statx`], [`close`]: files
+//! - [`Op`], [`Operation`]: one operation as a future, and how to add another
+//!
+//! # Cancel safety
+//!
+//! [`Receiver`], [`Acceptor`] and [`poll_ready`] lose nothing when a future is dropped. The one-shot
+//! operations move data: one that is dropped in flight is cancelled, and whether it took effect before
+//! that is not told. To learn it, call [`Op::request_cancel`] and await the operation to its end.
+
+mod fd;
+mod buf;
+mod receiver;
+mod acceptor;
+mod socket;
+mod message;
+mod file;
+
+pub use crate::driver::buffers::Buf;
+pub use crate::driver::completion::Completion;
+pub use crate::driver::op::{Op, Operation};
+pub use acceptor::Acceptor;
+pub use buf::{BufResult, IoBuf, IoBufMut};
+pub use fd::SharedFd;
+pub use file::{
+    Close, Fsync, Open, OpenOptions, ReadAt, Statx, WriteAt, close, fsync, open, read_at, statx,
+    write_at,
+};
+pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
+pub use receiver::Receiver;
+pub use socket::{
+    Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, connect, poll_ready, recv, send,
+    send_zero_copy, shutdown,
+};

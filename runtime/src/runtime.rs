@@ -1,0 +1,310 @@
+//! The runtime: workers from start to end.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Worker as Queue;
+
+use crate::builder::{Config, resource};
+use crate::context;
+use crate::driver::local::Driver;
+use crate::driver::probe;
+use crate::driver::remote::Remote;
+use crate::error::BuildError;
+use crate::handle::{EnterGuard, Handle};
+use crate::metrics::RuntimeMetrics;
+use crate::scheduler::idle::IdleSet;
+use crate::scheduler::shared::{Peer, Shared};
+use crate::scheduler::shutdown::ShutdownReport;
+use crate::scheduler::signal;
+use crate::scheduler::worker::Worker;
+use crate::seat::{DROP_GRACE, Seat, block_on_as_guest};
+use crate::task::JoinHandle;
+use crate::threads;
+
+/// A set of workers that run tasks and their I/O.
+///
+/// Worker 0 is the thread inside [`block_on`](Self::block_on), so that the main future pays no
+/// cross-thread wake-ups; the other workers have threads of their own. With a single worker, tasks make
+/// progress only inside `block_on`.
+///
+/// Dropping it shuts it down with a grace of 5 seconds; inside async code, in the background.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = heist_runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let parts: Vec<_> = (0..10).map(|i| heist_runtime::spawn(async move { i * i })).collect();
+///     let mut sum = 0;
+///     for part in parts {
+///         sum += part.await.unwrap();
+///     }
+///     sum
+/// });
+/// assert_eq!(sum, 285);
+/// # Ok::<(), heist_runtime::BuildError>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+    seat: Mutex<Option<Seat>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    ended: bool,
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`Builder`](crate::Builder).
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::build`](crate::Builder::build).
+    pub fn new() -> Result<Self, BuildError> {
+        crate::Builder::new().build()
+    }
+
+    pub(crate) fn start(mut config: Config) -> Result<Self, BuildError> {
+        config.ring = probe::ring_config(config.ring)?;
+        prepare_rescue(&mut config)?;
+        let workers = config.workers;
+        let idle = Arc::new(IdleSet::new(workers));
+        let mut queues = Vec::with_capacity(workers);
+        let mut peers = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let remote = Remote::new(index, config.buffers, idle.clone())
+                .map_err(resource("a worker's eventfd and buffers"))?;
+            let queue = Queue::new_fifo();
+            peers.push(Peer::new(Arc::new(remote), queue.stealer()));
+            queues.push(queue);
+        }
+        let shared = Arc::new(Shared::new(config, peers.into_boxed_slice(), idle));
+        let mut workers = queues.into_iter().enumerate().map(|(index, queue)| {
+            let driver = Driver::new(shared.peers[index].remote.clone(), shared.config.iowq);
+            Worker::new(shared.clone(), index, driver, queue)
+        });
+        let first = workers.next().expect("at least one worker");
+        let mut seat = Seat::new(Box::new(first));
+        seat.open()?;
+        let runtime = Self {
+            handle: Handle::from_shared(shared.clone()),
+            seat: Mutex::new(Some(seat)),
+            threads: Mutex::new(Vec::new()),
+            ended: false,
+        };
+        let mut failed = None;
+        for worker in workers {
+            if failed.is_some() {
+                shared.ending.never_started();
+                continue;
+            }
+            match threads::start(worker) {
+                Ok(handle) => runtime.threads().push(handle),
+                Err(error) => {
+                    shared.ending.never_started();
+                    failed = Some(error);
+                }
+            }
+        }
+        // Dropping the runtime ends the threads that did start.
+        failed.map_or(Ok(runtime), Err)
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `future` to its end on the calling thread, which is worker 0 meanwhile and runs other tasks
+    /// too (asyncio: `run_until_complete`). The future may borrow and need not be `Send`.
+    ///
+    /// While another thread is inside `block_on` of the same runtime, the future runs on this thread
+    /// all the same, but its I/O and timers go through the workers.
+    ///
+    /// # Panics
+    ///
+    /// Inside async code: it would block the worker it runs on. When this thread cannot have a ring. And
+    /// with the panic of `future`.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _blocking = context::enter_blocking();
+        let Some(seat) = self.seat().take() else {
+            return block_on_as_guest(&self.handle, future);
+        };
+        // Back in its place also when `future` panics.
+        let mut taken = TakenSeat {
+            runtime: self,
+            seat: Some(seat),
+        };
+        taken.seat.as_mut().expect("just taken").block_on(future)
+    }
+
+    /// Spawns a task; see [`spawn`](crate::spawn).
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a closure that may block; see [`spawn_blocking`](crate::spawn_blocking).
+    ///
+    /// # Panics
+    ///
+    /// When the operating system cannot create the pool's first thread.
+    pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// A reference for other threads.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// See [`Handle::enter`].
+    pub fn enter(&self) -> EnterGuard {
+        self.handle.enter()
+    }
+
+    /// What the workers have done so far.
+    #[must_use]
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+
+    /// Cancels every task, lets what that wakes run for at most `grace`, then cancels every operation
+    /// and waits until the kernel has let go of all of them. What will not end is leaked and counted,
+    /// never freed under the kernel's or a task's feet.
+    ///
+    /// # Panics
+    ///
+    /// Inside async code, where it would wait for itself.
+    #[track_caller]
+    pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
+        assert!(
+            !context::is_async(),
+            "Runtime::shutdown was called inside async code, where it would wait for itself; \
+             drop the runtime there, or shut it down on a thread of its own"
+        );
+        self.end(grace)
+    }
+
+    fn end(&mut self, grace: Duration) -> ShutdownReport {
+        self.ended = true;
+        let shared = self.handle.shared().clone();
+        shared.begin_shutdown(grace);
+        let deadline = Instant::now().checked_add(grace);
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + DROP_GRACE);
+        if let Some(mut seat) = self.seat().take() {
+            let _blocking = context::enter_blocking();
+            seat.run_to_end();
+        }
+        let stuck_blocking_threads = shared.blocking.shutdown(deadline);
+        // A worker that drains takes its own time for it; one that is stuck in a task does not come.
+        let limit = deadline.max(Instant::now() + Duration::from_millis(100));
+        let (stuck_workers, leaked_operations) = shared.ending.wait(limit);
+        if stuck_workers == 0 {
+            for thread in self.threads().drain(..) {
+                // A panic of a worker thread has been printed already.
+                drop(thread.join());
+            }
+        }
+        ShutdownReport {
+            stuck_workers,
+            stuck_blocking_threads,
+            leaked_operations,
+        }
+    }
+}
+
+/// Worker 0's seat while a thread inside `block_on` has it.
+struct TakenSeat<'a> {
+    runtime: &'a Runtime,
+    seat: Option<Seat>,
+}
+
+impl Drop for TakenSeat<'_> {
+    fn drop(&mut self) {
+        *self.runtime.seat() = self.seat.take();
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if !context::is_async() {
+            self.end(DROP_GRACE);
+            return;
+        }
+        // This thread must not wait: a thread of its own does.
+        let shared = self.handle.shared().clone();
+        shared.begin_shutdown(DROP_GRACE);
+        let seat = self.seat().take();
+        let ended = thread::Builder::new()
+            .name("heist-shutdown".to_owned())
+            .spawn(move || {
+                if let Some(mut seat) = seat {
+                    seat.run_to_end();
+                }
+                shared.blocking.shutdown(Instant::now() + DROP_GRACE);
+            });
+        // Without a thread worker 0's tasks stay unfinished, which leaks them; nothing dangles.
+        drop(ended);
+    }
+}
+
+/// Runs `future` on a runtime of its own with the defaults, then shuts that down (asyncio: `run`).
+///
+/// # Panics
+///
+/// When the runtime cannot be built (with the cause and the remedy), inside async code, and with the
+/// panic of `future`.
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+impl Peer {
+    fn new(remote: Arc<Remote>, stealer: crossbeam_deque::Stealer<crate::task::TaskRef>) -> Self {
+        Self {
+            remote,
+            stealer,
+            lifo: crossbeam_utils::CachePadded::default(),
+            tick: crossbeam_utils::CachePadded::default(),
+            present: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+}
+
+/// Prepares what the chosen profile's rescue needs.
+fn prepare_rescue(config: &mut Config) -> Result<(), BuildError> {
+    if config.workers == 1 {
+        config.watch_interval = None;
+    }
+    if config.watch_interval.is_none() {
+        config.rescue_signal = None;
+        return Ok(());
+    }
+    if let Some(number) = config.rescue_signal {
+        signal::install(number).map_err(resource("the handler of the rescue signal"))?;
+    } else if !crate::scheduler::register_membarrier() {
+        // Without it a busy worker keeps its completions until its next system call.
+        config.watch_interval = None;
+    }
+    Ok(())
+}

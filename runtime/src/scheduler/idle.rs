@@ -1,0 +1,190 @@
+//! Which workers sleep, and the protocol that loses no wake-up. `README.md` in this folder has the
+//! argument.
+
+use crate::primitives::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+
+const AWAKE: u32 = 0;
+const PARKED: u32 = 1;
+
+/// The sleep states of all workers.
+#[derive(Debug)]
+pub(crate) struct IdleSet {
+    parked: Box<[AtomicU32]>,
+    /// Workers whose state is `PARKED`; may lag behind the states by an instant.
+    count: AtomicUsize,
+    /// Workers that look for work in others' queues.
+    searching: AtomicUsize,
+}
+
+impl IdleSet {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            parked: (0..workers).map(|_| AtomicU32::new(AWAKE)).collect(),
+            count: AtomicUsize::new(0),
+            searching: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many workers sleep; a hint.
+    #[inline(always)]
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_parked(&self, worker: usize) -> bool {
+        self.parked[worker].load(Ordering::Relaxed) == PARKED
+    }
+
+    /// A worker announces that it is about to sleep. It must look at every source of work *after* this
+    /// and call [`leave`](Self::leave) instead of sleeping if it finds any.
+    pub(crate) fn announce(&self, worker: usize) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.parked[worker].store(PARKED, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// A worker is awake again. Returns whether somebody had claimed it.
+    pub(crate) fn leave(&self, worker: usize) -> bool {
+        if self.parked[worker].swap(AWAKE, Ordering::AcqRel) == PARKED {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Takes the duty to wake `worker`, if it sleeps or is about to. The caller has published what the
+    /// worker is to find.
+    pub(crate) fn claim(&self, worker: usize) -> bool {
+        fence(Ordering::SeqCst);
+        self.claim_after_fence(worker)
+    }
+
+    fn claim_after_fence(&self, worker: usize) -> bool {
+        let parked = &self.parked[worker];
+        if parked.load(Ordering::Relaxed) != PARKED
+            || parked.swap(AWAKE, Ordering::AcqRel) != PARKED
+        {
+            return false;
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes the duty to wake some sleeping worker, looking from `start` on. The caller has published
+    /// what it is to find.
+    pub(crate) fn claim_any(&self, start: usize) -> Option<usize> {
+        fence(Ordering::SeqCst);
+        let workers = self.parked.len();
+        (0..workers)
+            .map(|offset| (start + offset) % workers)
+            .find(|&worker| self.claim_after_fence(worker))
+    }
+
+    /// Whether a worker that searches now will look at everything again before it sleeps, so that a
+    /// new task needs no wake-up.
+    pub(crate) fn someone_searches(&self) -> bool {
+        self.searching.load(Ordering::SeqCst) > 0
+    }
+
+    /// Starts a search unless enough others search already.
+    pub(crate) fn begin_search(&self) -> bool {
+        let awake = self.parked.len() - self.count().min(self.parked.len());
+        if self.searching.load(Ordering::Relaxed) * 2 >= awake.max(1) {
+            return false;
+        }
+        self.searching.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    /// Ends a search. Returns whether it was the last one going on.
+    pub(crate) fn end_search(&self) -> bool {
+        self.searching.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// A queue of one task, as far as the protocol is concerned.
+    fn publish(queue: &AtomicUsize) {
+        queue.fetch_add(1, Ordering::Release);
+    }
+
+    /// A push racing with a worker that goes to sleep: the worker finds the task in its last look, or
+    /// is claimed.
+    #[test]
+    fn loom_push_against_park() {
+        loom::model(|| {
+            let idle = Arc::new(IdleSet::new(1));
+            let queue = Arc::new(AtomicUsize::new(0));
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    idle.claim_any(0).is_some()
+                })
+            };
+            idle.announce(0);
+            let found = queue.load(Ordering::Acquire) > 0;
+            let claimed = producer.join().expect("producer");
+            assert!(found || claimed, "the worker sleeps on a task");
+            assert_eq!(idle.leave(0), claimed);
+            assert_eq!(idle.count(), 0);
+        });
+    }
+
+    /// A message for one worker racing with its sleep, beside another sender: exactly one rings.
+    #[test]
+    fn loom_two_senders_against_park() {
+        loom::model(|| {
+            let idle = Arc::new(IdleSet::new(1));
+            let mail = Arc::new(AtomicUsize::new(0));
+            let senders: Vec<_> = (0..2)
+                .map(|_| {
+                    let (idle, mail) = (idle.clone(), mail.clone());
+                    thread::spawn(move || {
+                        publish(&mail);
+                        usize::from(idle.claim(0))
+                    })
+                })
+                .collect();
+            idle.announce(0);
+            let found = mail.load(Ordering::Acquire);
+            let rings: usize = senders.into_iter().map(|s| s.join().expect("sender")).sum();
+            assert!(rings <= 1);
+            assert!(found == 2 || rings == 1, "a message was left behind");
+            idle.leave(0);
+            assert_eq!(idle.count(), 0);
+        });
+    }
+
+    /// A push that skips the wake-up because somebody searches: the searcher finds the task before it
+    /// sleeps.
+    #[test]
+    fn loom_push_against_search() {
+        loom::model(|| {
+            let idle = Arc::new(IdleSet::new(1));
+            let queue = Arc::new(AtomicUsize::new(0));
+            assert!(idle.begin_search());
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    fence(Ordering::SeqCst);
+                    !idle.someone_searches() && idle.claim_any(0).is_some()
+                })
+            };
+            let mut found = queue.load(Ordering::Acquire) > 0;
+            idle.end_search();
+            if !found {
+                idle.announce(0);
+                found = queue.load(Ordering::Acquire) > 0;
+            }
+            let claimed = producer.join().expect("producer");
+            assert!(found || claimed, "the worker sleeps on a task");
+        });
+    }
+}

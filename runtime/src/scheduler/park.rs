@@ -1,0 +1,48 @@
+//! How a worker sleeps. `README.md` has the protocol.
+
+use std::time::Duration;
+
+use crate::metrics::bump;
+use crate::scheduler::shutdown::Phase;
+use crate::scheduler::worker::{Root, Worker};
+
+impl Worker {
+    /// Sleeps until there may be something to do. Everything was submitted and reaped before.
+    pub(crate) fn park(&self, root: &dyn Root) {
+        let idle = &self.shared().idle;
+        idle.announce(self.index());
+        if self.has_reason_to_stay(root) {
+            idle.leave(self.index());
+            return;
+        }
+        let timer = self.timers().next();
+        if timer == Some(Duration::ZERO) {
+            idle.leave(self.index());
+            return;
+        }
+        let watching = self.begin_watch();
+        let timeout = match (timer, watching) {
+            (Some(timer), Some(watch)) => Some(timer.min(watch)),
+            (timer, watch) => timer.or(watch),
+        };
+        bump(&self.counters().parks);
+        self.note_cpu();
+        self.driver().enter(1, timeout);
+        idle.leave(self.index());
+        self.note_sleep();
+        if let Some(interval) = watching {
+            self.end_watch(interval);
+        }
+    }
+
+    /// The last look, after the announcement.
+    fn has_reason_to_stay(&self, root: &dyn Root) -> bool {
+        root.is_woken()
+            || self.has_task()
+            || self.driver().remote().has_mail()
+            || self.driver().ring().ready() > 0
+            || self.driver().wants_enter()
+            || self.work_is_visible()
+            || self.shared().phase() != Phase::Running && self.must_continue_shutdown()
+    }
+}

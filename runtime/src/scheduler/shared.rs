@@ -1,0 +1,223 @@
+//! What the workers of one runtime share.
+
+#![expect(unsafe_code, reason = "tasks point to their runtime without counting")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+
+use crossbeam_deque::{Injector, Stealer};
+use crossbeam_utils::CachePadded;
+
+use crate::blocking::{Job, Pool, SubmitError};
+use crate::builder::Config;
+use crate::driver::remote::{Message, Remote};
+use crate::metrics::RuntimeMetrics;
+use crate::scheduler::idle::IdleSet;
+use crate::scheduler::queues::LifoSlot;
+use crate::scheduler::shutdown::{Ending, Phase};
+use crate::task::TaskRef;
+use crate::task::raw::Outcome;
+
+/// A worker as its siblings see it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) stealer: Stealer<TaskRef>,
+    pub(crate) lifo: CachePadded<LifoSlot>,
+    /// Polls the worker has started; a sibling sees by it whether the worker gets on.
+    pub(crate) tick: CachePadded<AtomicU32>,
+    /// Whether a thread runs this worker; only worker 0 is ever without one.
+    pub(crate) present: AtomicBool,
+}
+
+/// What the workers of one runtime share. Freed only when no task of it is left (see
+/// [`Ending`](super::shutdown::Ending)).
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) peers: Box<[Peer]>,
+    pub(crate) injector: CachePadded<Injector<TaskRef>>,
+    pub(crate) idle: Arc<IdleSet>,
+    pub(crate) blocking: Pool<BlockingJob>,
+    /// Threads that are inside `schedule_foreign`: they may touch this after their task is gone.
+    foreign: CachePadded<AtomicUsize>,
+    /// An idle worker keeps watch over busy ones.
+    pub(crate) watched: AtomicBool,
+    pub(crate) phase: AtomicU8,
+    pub(crate) ending: Ending,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, peers: Box<[Peer]>, idle: Arc<IdleSet>) -> Self {
+        let blocking = Pool::new(config.blocking.clone());
+        Self {
+            ending: Ending::new(peers.len()),
+            config,
+            peers,
+            injector: CachePadded::default(),
+            idle,
+            blocking,
+            foreign: CachePadded::default(),
+            watched: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::Running as u8),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::from_raw(self.phase.load(Ordering::Acquire))
+    }
+
+    /// Queues a scheduled task from a thread that is no worker of its runtime.
+    pub(crate) fn schedule_foreign(task: TaskRef) {
+        // SAFETY: the task is scheduled and not queued, so it cannot complete before it is queued
+        // below; and from the increment on, the runtime waits for the decrement.
+        let shared = unsafe { task.runtime() };
+        shared.foreign.fetch_add(1, Ordering::Acquire);
+        shared.inject(task);
+        shared.foreign.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Queues a new task from a thread that holds a handle; a runtime that has ended cancels it at once.
+    pub(crate) fn spawn_foreign(&self, task: TaskRef) {
+        if self.phase() != Phase::Running {
+            end_outside(task);
+            return;
+        }
+        self.inject(task);
+        // The workers look at the injector once more after the phase has changed. If they had done so
+        // before the push, this load sees the change.
+        fence(Ordering::SeqCst);
+        if self.phase() == Phase::Draining {
+            self.end_injected();
+        }
+    }
+
+    /// Cancels what is left in the injector when no worker will look there again.
+    fn end_injected(&self) {
+        loop {
+            match self.injector.steal() {
+                crossbeam_deque::Steal::Success(task) => end_outside(task),
+                crossbeam_deque::Steal::Retry => {}
+                crossbeam_deque::Steal::Empty => return,
+            }
+        }
+    }
+
+    /// Queues a task from outside the workers.
+    pub(crate) fn inject(&self, task: TaskRef) {
+        if task.header().pinned {
+            self.peers[task.owner() as usize]
+                .remote
+                .send(Message::Run(task));
+            return;
+        }
+        self.injector.push(task);
+        self.notify_injected();
+    }
+
+    /// Sees to it that somebody looks at the injector.
+    fn notify_injected(&self) {
+        if self.idle.count() == 0 {
+            // The count lags behind the states, so it decides only together with the fence: a worker
+            // that announces after this fence looks at the injector after ours was published.
+            fence(Ordering::SeqCst);
+            if self.idle.count() == 0 {
+                return;
+            }
+        }
+        if self.idle.someone_searches() {
+            return;
+        }
+        self.wake_one(0);
+    }
+
+    /// Wakes some sleeping worker. Returns whether there was one.
+    pub(crate) fn wake_one(&self, start: usize) -> bool {
+        let Some(worker) = self.idle.claim_any(start) else {
+            return false;
+        };
+        self.peers[worker].remote.ring_the_bell();
+        true
+    }
+
+    /// Wakes every worker, asleep or not.
+    pub(crate) fn wake_all(&self) {
+        for peer in &self.peers {
+            peer.remote.ring_the_bell();
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> RuntimeMetrics {
+        let pool = self.blocking.metrics();
+        RuntimeMetrics {
+            workers: self
+                .peers
+                .iter()
+                .enumerate()
+                .map(|(index, peer)| peer.remote.counters.snapshot(index))
+                .collect(),
+            blocking_threads: pool.threads,
+            idle_blocking_threads: pool.idle,
+            blocking_queue_depth: pool.queued,
+        }
+    }
+
+    /// Runs a new task on the blocking pool; cancelled at once when the pool takes no more.
+    pub(crate) fn submit_blocking(&self, task: TaskRef) -> std::io::Result<()> {
+        match self.blocking.submit(BlockingJob(task)) {
+            Ok(()) => Ok(()),
+            Err(SubmitError::ShutDown(job)) => {
+                drop(job);
+                Ok(())
+            }
+            Err(SubmitError::NoThread(job, error)) => {
+                drop(job);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether no thread is inside the runtime any more through a task.
+    pub(crate) fn has_foreign(&self) -> bool {
+        self.foreign.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A wake-up from outside may have come after the workers had gone.
+        self.end_injected();
+        while self.has_foreign() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Completes a scheduled, unlinked task as cancelled, outside any worker.
+fn end_outside(task: TaskRef) {
+    let (_first, _wake) = task.header().state.cancel(false);
+    let outcome = task.run();
+    debug_assert_eq!(outcome, Outcome::Complete);
+    task.drop_reference();
+}
+
+/// A task whose future is a closure for the blocking pool. Dropping it unrun cancels it.
+#[derive(Debug)]
+pub(crate) struct BlockingJob(TaskRef);
+
+impl Job for BlockingJob {
+    fn run(self) {
+        let task = self.0;
+        std::mem::forget(self);
+        let outcome = task.run();
+        debug_assert_eq!(outcome, Outcome::Complete, "a closure has no pending state");
+        task.drop_reference();
+    }
+}
+
+impl Drop for BlockingJob {
+    fn drop(&mut self) {
+        end_outside(self.0);
+    }
+}

@@ -1,0 +1,393 @@
+//! A worker: one thread, one ring, one queue, and the loop that runs them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Worker as Queue;
+
+use crate::context;
+use crate::driver::local::Driver;
+use crate::driver::remote::Message;
+use crate::metrics::{Counters, add, bump};
+use crate::scheduler::shared::{Peer, Shared};
+use crate::scheduler::shutdown::Phase;
+use crate::task::TaskRef;
+use crate::task::list::OwnedList;
+use crate::task::raw::{NO_OWNER, Outcome};
+use crate::time::Timers;
+
+/// Every so many polls a worker looks at its mailbox, the injector, its timers and its ring, whatever
+/// its queue says. Skipping it under load starves connections.
+pub(crate) const HOUSEKEEPING_INTERVAL: u32 = 32;
+/// A submission, or a completion the kernel holds back, waits no longer than this for the next enter
+/// (looked at between polls).
+const IO_DELAY: Duration = Duration::from_micros(50);
+/// A sibling is woken when the time to work off the queue exceeds this.
+const WAKE_BACKLOG: Duration = Duration::from_micros(150);
+/// Below this mean poll time the backlog is looked at only with the housekeeping.
+const SHORT_POLL: Duration = Duration::from_micros(2);
+
+/// What `block_on` runs on worker 0, beside the tasks.
+pub(crate) trait Root {
+    /// Polls the future if it was woken. Returns whether it is done.
+    fn poll_if_woken(&self) -> bool;
+    /// Whether it was woken.
+    fn is_woken(&self) -> bool;
+}
+
+/// The root of a worker that has none.
+#[derive(Debug)]
+pub(crate) struct NoRoot;
+
+impl Root for NoRoot {
+    fn poll_if_woken(&self) -> bool {
+        false
+    }
+
+    fn is_woken(&self) -> bool {
+        false
+    }
+}
+
+/// One worker, used on the thread that runs it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    index: usize,
+    driver: Driver,
+    queue: Queue<TaskRef>,
+    pinned: RefCell<VecDeque<TaskRef>>,
+    list: OwnedList,
+    timers: Timers,
+    tick: Cell<u32>,
+    lifo_streak: Cell<u32>,
+    wakes_to_back: Cell<bool>,
+    migrate_to: Cell<Option<usize>>,
+    random: Cell<u64>,
+    /// The task being polled.
+    current: Cell<Option<TaskRef>>,
+    polls_since_io: Cell<u32>,
+    last_io: Cell<Instant>,
+    /// When the backlog was last weighed, and at which tick.
+    weighed: Cell<(Instant, u32)>,
+    mean_poll: Cell<Duration>,
+    pub(super) watch: super::rescue::Watch,
+    pub(super) progress: super::shutdown::Progress,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        driver: Driver,
+        queue: Queue<TaskRef>,
+    ) -> Self {
+        let peers = shared.peers.len();
+        let now = Instant::now();
+        Self {
+            shared,
+            index,
+            driver,
+            queue,
+            pinned: RefCell::new(VecDeque::new()),
+            list: OwnedList::default(),
+            timers: Timers::new(),
+            tick: Cell::new(0),
+            lifo_streak: Cell::new(0),
+            wakes_to_back: Cell::new(false),
+            migrate_to: Cell::new(None),
+            random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)),
+            current: Cell::new(None),
+            polls_since_io: Cell::new(0),
+            last_io: Cell::new(now),
+            weighed: Cell::new((now, 0)),
+            mean_poll: Cell::new(Duration::ZERO),
+            watch: super::rescue::Watch::new(peers),
+            progress: super::shutdown::Progress::default(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    #[inline(always)]
+    pub(crate) fn peers(&self) -> &[Peer] {
+        &self.shared.peers
+    }
+
+    #[inline(always)]
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.shared.peers[self.index]
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    #[inline(always)]
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    #[inline(always)]
+    pub(crate) fn queue(&self) -> &Queue<TaskRef> {
+        &self.queue
+    }
+
+    pub(crate) fn pinned(&self) -> &RefCell<VecDeque<TaskRef>> {
+        &self.pinned
+    }
+
+    pub(crate) fn list(&self) -> &OwnedList {
+        &self.list
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.driver.remote().counters
+    }
+
+    pub(crate) fn lifo_streak(&self) -> &Cell<u32> {
+        &self.lifo_streak
+    }
+
+    pub(crate) fn current(&self) -> Option<TaskRef> {
+        self.current.get()
+    }
+
+    /// Whether the pinned queue has its turn: every other poll, so that neither starves the other.
+    pub(crate) fn takes_pinned_now(&self) -> bool {
+        self.tick.get() & 1 == 0
+    }
+
+    pub(crate) fn wakes_to_back(&self) -> bool {
+        self.wakes_to_back.get()
+    }
+
+    /// Runs `f` with its wake-ups going behind the tasks that wait already.
+    pub(crate) fn waking_to_back<R>(&self, f: impl FnOnce() -> R) -> R {
+        let before = self.wakes_to_back.replace(true);
+        let result = f();
+        self.wakes_to_back.set(before);
+        result
+    }
+
+    /// Sends the current task to another worker when its poll ends woken.
+    pub(crate) fn migrate_current(&self, to: usize) {
+        self.migrate_to.set(Some(to));
+    }
+
+    /// A number to start searches from (xorshift; quality does not matter).
+    pub(crate) fn random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        x
+    }
+
+    /// Queues a new task of this runtime.
+    #[inline]
+    pub(crate) fn spawn(&self, task: TaskRef) {
+        self.push_next(task);
+    }
+
+    /// Queues a new task bound to this worker.
+    pub(crate) fn spawn_pinned(&self, task: TaskRef) {
+        self.list.link(task);
+        self.pinned.borrow_mut().push_back(task);
+    }
+
+    /// Takes responsibility for a task whose first poll was pending.
+    #[inline]
+    pub(crate) fn link(&self, task: TaskRef) {
+        if task.owner() == NO_OWNER {
+            task.header()
+                .owner
+                .store(self.index as u32, Ordering::Relaxed);
+            self.list.link(task);
+        }
+    }
+
+    /// Runs tasks until the root is done, or for a worker without one until the runtime has ended.
+    pub(crate) fn run(&self, root: &dyn Root) {
+        loop {
+            if root.is_woken() {
+                self.call_watcher();
+                if root.poll_if_woken() {
+                    return;
+                }
+            }
+            if let Some(task) = self.next_task() {
+                self.call_watcher();
+                self.run_task(task);
+                self.between_polls();
+                continue;
+            }
+            if self.shared.phase() != Phase::Running && self.continue_shutdown() {
+                return;
+            }
+            if self.find_work() {
+                continue;
+            }
+            self.park(root);
+        }
+    }
+
+    /// Runs one task taken from a queue.
+    #[inline]
+    pub(crate) fn run_task(&self, task: TaskRef) {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        self.peer().tick.store(tick, Ordering::Relaxed);
+        bump(&self.counters().polls);
+        if self.shared.phase() != Phase::Running {
+            self.set_quiet(false);
+            let (_first, _wake) = task.header().state.cancel(false);
+        }
+        self.current.set(Some(task));
+        let outcome = task.run();
+        self.current.set(None);
+        match outcome {
+            Outcome::Idle => {
+                self.migrate_to.set(None);
+            }
+            Outcome::Reschedule => self.reschedule(task),
+            Outcome::Complete => self.retire(task),
+        }
+    }
+
+    #[inline]
+    fn reschedule(&self, task: TaskRef) {
+        match self.migrate_to.take() {
+            Some(to) if to != self.index && !task.header().pinned => {
+                bump(&self.counters().migrations);
+                self.peers()[to].remote.send(Message::Run(task));
+            }
+            _ => self.push_back(task),
+        }
+    }
+
+    /// Drops the runtime's reference of a complete task, and its place in its owner's list.
+    #[inline]
+    fn retire(&self, task: TaskRef) {
+        self.migrate_to.set(None);
+        match task.owner() {
+            NO_OWNER => task.drop_reference(),
+            owner if owner as usize == self.index => {
+                self.list.unlink(task);
+                task.drop_reference();
+            }
+            owner => self.peers()[owner as usize]
+                .remote
+                .send(Message::Unlink(task)),
+        }
+    }
+
+    /// What a worker looks at after every poll, cheapest first.
+    #[inline]
+    fn between_polls(&self) {
+        let since_io = self.polls_since_io.get() + 1;
+        self.polls_since_io.set(since_io);
+        if since_io >= HOUSEKEEPING_INTERVAL {
+            self.housekeeping();
+        } else if self.driver.wants_enter() && self.last_io.get().elapsed() >= IO_DELAY {
+            self.do_io();
+        }
+        if self.shared.idle.count() > 0 && !self.queue.is_empty() {
+            self.weigh_backlog();
+        }
+    }
+
+    /// Looks at everything that does not wait in the queue.
+    #[cold]
+    fn housekeeping(&self) {
+        self.do_io();
+        self.driver.end_buffer_period(self.last_io.get());
+        self.fire_timers();
+        self.read_mail();
+        if !self.shared.injector.is_empty() {
+            self.take_injected();
+        }
+    }
+
+    fn fire_timers(&self) {
+        let fired = self.waking_to_back(|| self.timers.fire());
+        if fired > 0 {
+            add(&self.counters().timers_fired, fired as u64);
+        }
+    }
+
+    /// Submits and reaps without waiting. Returns whether any completion came.
+    pub(crate) fn do_io(&self) -> bool {
+        self.polls_since_io.set(0);
+        self.last_io.set(Instant::now());
+        if self.driver.wants_enter() {
+            if self.driver.ring().has_overflow() {
+                bump(&self.counters().overflows);
+            }
+            self.driver.enter(0, None);
+        }
+        self.waking_to_back(|| self.driver.reap()) > 0
+    }
+
+    /// Wakes a sibling when working off the queue alone would take too long.
+    fn weigh_backlog(&self) {
+        let (last, last_tick) = self.weighed.get();
+        let polls = self.tick.get().wrapping_sub(last_tick);
+        if self.mean_poll.get() < SHORT_POLL && polls < HOUSEKEEPING_INTERVAL {
+            return;
+        }
+        let now = Instant::now();
+        self.weighed.set((now, self.tick.get()));
+        if polls > 2 * HOUSEKEEPING_INTERVAL {
+            // Not looked at for long: the time between says nothing about one poll.
+            return;
+        }
+        let mean = (self.mean_poll.get() + now.duration_since(last) / polls.max(1)) / 2;
+        self.mean_poll.set(mean);
+        let backlog = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        if mean.saturating_mul(backlog) > WAKE_BACKLOG
+            && self.shared.config.steals
+            && !self.shared.idle.someone_searches()
+            && self.shared.wake_one(self.index)
+        {
+            bump(&self.counters().wakes_sent);
+        }
+    }
+
+    /// Looks for a task in every place. Returns whether this worker has one now.
+    fn find_work(&self) -> bool {
+        self.do_io();
+        self.fire_timers();
+        self.read_mail();
+        self.has_task() || self.take_injected() || self.steal()
+    }
+
+    /// Gives every queued task that is not bound to this worker to the others, and wakes one for them.
+    pub(crate) fn hand_over_tasks(&self) {
+        let mut any = false;
+        while let Some(task) = self.peer().lifo.take().or_else(|| self.queue.pop()) {
+            self.shared.injector.push(task);
+            any = true;
+        }
+        if any {
+            self.shared.wake_one(self.index + 1);
+        }
+    }
+
+    /// Makes this worker the current one of the thread while `f` runs.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _guard = context::enter_worker(self);
+        f()
+    }
+}

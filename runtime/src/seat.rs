@@ -1,0 +1,249 @@
+//! Worker 0's place: the thread inside `block_on` takes it, and leaves it in order.
+//!
+//! Nothing may wait on a worker that no thread runs. So before the thread leaves, what is in flight on its
+//! ring is cancelled and started again on other workers, its timers move, its tasks go to the injector,
+//! and tasks bound to it end. With a single worker everything simply waits for the next `block_on`.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use crate::context;
+use crate::driver::remote::Remote;
+use crate::error::BuildError;
+use crate::handle::Handle;
+use crate::scheduler::worker::{NoRoot, Root, Worker};
+use crate::threads::current_thread_id;
+
+/// Worker 0 while no thread runs it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    worker: Box<Worker>,
+    /// The thread that opened the ring, to which it belongs.
+    opened_by: Option<ThreadId>,
+}
+
+/// Wakes the future of `block_on`.
+struct RootWaker {
+    woken: AtomicBool,
+    remote: Arc<Remote>,
+}
+
+impl Wake for RootWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.remote.unpark();
+        }
+    }
+}
+
+/// The future of `block_on` on its way to a value.
+struct RootFuture<'a, F: Future> {
+    future: RefCell<Pin<&'a mut F>>,
+    output: Cell<Option<F::Output>>,
+    waker: Arc<RootWaker>,
+}
+
+impl<F: Future> Root for RootFuture<'_, F> {
+    fn is_woken(&self) -> bool {
+        self.waker.woken.load(Ordering::SeqCst)
+    }
+
+    fn poll_if_woken(&self) -> bool {
+        if !self.waker.woken.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let waker = Waker::from(self.waker.clone());
+        let mut cx = Context::from_waker(&waker);
+        match self.future.borrow_mut().as_mut().poll(&mut cx) {
+            Poll::Ready(output) => {
+                self.output.set(Some(output));
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+}
+
+impl Seat {
+    pub(crate) fn new(worker: Box<Worker>) -> Self {
+        Self {
+            worker,
+            opened_by: None,
+        }
+    }
+
+    /// Makes the calling thread worker 0's.
+    pub(crate) fn open(&mut self) -> Result<(), BuildError> {
+        let me = std::thread::current().id();
+        let driver = self.worker.driver();
+        if self.opened_by == Some(me) && driver.is_open() {
+            return Ok(());
+        }
+        if driver.is_open() {
+            assert!(
+                driver.close(),
+                "worker 0 was left with operations that would not end"
+            );
+        }
+        let config = self.worker.shared().config.ring;
+        driver
+            .open(config)
+            .map_err(|error| BuildError::ring(error, "ring of worker 0"))?;
+        self.opened_by = Some(me);
+        Ok(())
+    }
+
+    /// Runs `future` to its end on the calling thread.
+    pub(crate) fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        if let Err(error) = self.open() {
+            panic!("block_on needs a ring on this thread: {error}");
+        }
+        let worker = &*self.worker;
+        let future = pin!(future);
+        let root = RootFuture {
+            future: RefCell::new(future),
+            output: Cell::new(None),
+            waker: Arc::new(RootWaker {
+                woken: AtomicBool::new(true),
+                remote: worker.driver().remote().clone(),
+            }),
+        };
+        let ran = worker.enter(|| {
+            take_place(worker);
+            let ran = catch_unwind(AssertUnwindSafe(|| worker.run(&root)));
+            leave_place(worker);
+            ran
+        });
+        if let Err(payload) = ran {
+            resume_unwind(payload);
+        }
+        root.output
+            .take()
+            .expect("the loop ends when the future has its output")
+    }
+
+    /// Runs worker 0 through the shutdown, to its end.
+    pub(crate) fn run_to_end(&mut self) {
+        if self.open().is_err() {
+            // Without a ring there is nothing in flight here; tasks left behind stay unfinished.
+            return;
+        }
+        let worker = &*self.worker;
+        worker.enter(|| {
+            take_place(worker);
+            worker.run(&NoRoot);
+            worker.peer().present.store(false, Ordering::Release);
+            worker.driver().remote().thread.store(0, Ordering::Release);
+        });
+        worker.close_for_good();
+    }
+}
+
+fn take_place(worker: &Worker) {
+    let remote = worker.driver().remote();
+    remote.thread.store(current_thread_id(), Ordering::Release);
+    worker.note_cpu();
+    worker.peer().present.store(true, Ordering::Release);
+    // The future may get stuck in its first poll.
+    worker.note_sleep();
+}
+
+fn leave_place(worker: &Worker) {
+    worker.end_pinned_tasks();
+    worker.evacuate();
+    worker.peer().present.store(false, Ordering::Release);
+    worker.driver().remote().thread.store(0, Ordering::Release);
+}
+
+/// Runs `future` on a thread that is no worker, because another thread is worker 0: its I/O and timers
+/// run on the workers.
+pub(crate) fn block_on_as_guest<F: Future>(handle: &Handle, future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let _entered = context::enter_handle(handle.clone());
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+impl Worker {
+    /// Ends the tasks bound to this worker: their futures may not be touched on another thread.
+    fn end_pinned_tasks(&self) {
+        loop {
+            let mut any = false;
+            self.list().for_each(|task| {
+                if task.header().pinned {
+                    any = true;
+                    let (_first, wake) = task.header().state.cancel(false);
+                    if wake == crate::task::state::Wake::Schedule {
+                        self.push_back(task);
+                    }
+                }
+            });
+            if !any {
+                return;
+            }
+            self.read_mail();
+            loop {
+                // Not while running it: a task may spawn others.
+                let task = self.pinned().borrow_mut().pop_front();
+                let Some(task) = task else { break };
+                self.run_task(task);
+            }
+        }
+    }
+
+    /// Moves what waits on this worker to the others.
+    fn evacuate(&self) {
+        self.timers().evacuate();
+        loop {
+            self.read_mail();
+            if self.driver().in_flight() > 0 && !self.drain() {
+                break;
+            }
+            if !self.driver().remote().has_mail() {
+                break;
+            }
+        }
+        if self.peers().len() > 1 && self.shared().config.steals {
+            self.hand_over_tasks();
+        }
+    }
+
+    /// Closes the ring at the end of the runtime. What the kernel still holds is leaked.
+    pub(crate) fn close_for_good(&self) {
+        if !self.driver().close() {
+            std::mem::forget(self.driver().remote().clone());
+        }
+        if self.list().len() > 0 {
+            // Tasks that never ended point to the runtime.
+            std::mem::forget(self.shared().clone());
+        }
+    }
+}
+
+/// How long dropping a runtime waits for tasks that do not return from their poll.
+pub(crate) const DROP_GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,66 @@
+//! Spawning with a name.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::handle::Handle;
+use crate::task::JoinHandle;
+
+/// Sets what a plain [`spawn`](crate::spawn) leaves open.
+///
+/// # Examples
+///
+/// ```
+/// heist_runtime::block_on(async {
+///     let task = heist_runtime::task::Builder::new().name("answer").spawn(async { 42 });
+///     assert_eq!(task.name(), Some("answer"));
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[derive(Debug, Default, Clone)]
+pub struct Builder {
+    name: Option<Arc<str>>,
+}
+
+impl Builder {
+    /// Starts with nothing set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the task, for dumps and traces.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// As [`spawn`](crate::spawn).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Handle::current().spawn_named(self.name, future)
+    }
+
+    /// As [`spawn_local`](crate::spawn_local).
+    ///
+    /// # Panics
+    ///
+    /// Outside a worker of a runtime.
+    #[track_caller]
+    pub fn spawn_local<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        crate::context::spawn_local(self.name, future)
+    }
+}

@@ -1,0 +1,32 @@
+//! Tasks: futures that the runtime owns.
+//!
+//! In reading order:
+//!
+//! - [`state`]: the atomic word and its verbs; [`raw`]: the header, and who may touch what
+//! - [`cell`]: the future and its output; [`waker`]
+//! - [`join`], [`abort`], [`error`]: the handles, and why a task has no value
+//! - [`list`]: the tasks a worker is responsible for
+//! - [`id`], [`builder`], [`yield_now`]
+
+pub(crate) mod state;
+pub(crate) mod raw;
+pub(crate) mod cell;
+pub(crate) mod waker;
+mod join;
+mod abort;
+mod error;
+pub(crate) mod list;
+mod id;
+mod builder;
+mod yield_now;
+
+pub use abort::AbortHandle;
+pub use builder::Builder;
+pub use error::JoinError;
+pub use id::Id;
+pub use join::JoinHandle;
+pub use yield_now::{YieldNow, yield_now};
+
+pub use crate::context::current_task_id as try_id;
+
+pub(crate) use raw::TaskRef;

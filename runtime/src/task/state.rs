@@ -1,0 +1,374 @@
+//! The atomic word of a task, and the only functions that change it.
+//!
+//! # States
+//!
+//! ```text
+//!                 ┌───────────────────── wake (5) ──────────────────────┐
+//!                 ▼                                                      │
+//!   spawn ──▶ SCHEDULED ── start_poll (1) ──▶ RUNNING ── finish_poll (2) ──▶ IDLE
+//!                 ▲                            │   │
+//!                 └── finish_poll, woken (3) ──┘   └── complete (4) ──▶ COMPLETE
+//! ```
+//!
+//! # The bits
+//!
+//! - `SCHEDULED`: the task is in a queue, or will be put into one when the poll that is going on ends.
+//!   Whoever sets it on an idle task must queue it, so a task is in at most one queue, once.
+//! - `RUNNING`: a worker polls the future and owns the stage cell.
+//! - `COMPLETE`: the stage cell holds the output (or nothing, if nobody wants it). Never cleared, never
+//!   set together with `RUNNING`.
+//! - `JOIN_INTEREST`: a `JoinHandle` exists. Set at birth, cleared when it is dropped. Whoever sees the
+//!   other's bit last (`COMPLETE` or the clearing) drops the output.
+//! - `JOIN_WAKER`: the join waker cell holds a waker that the completing worker may read. While it is
+//!   clear and the task is not complete, the cell belongs to the `JoinHandle`.
+//! - `CANCELLED`: the next `start_poll` drops the future instead of polling it. Never cleared.
+//! - `ABORTED`: beside `CANCELLED`: the cause was `abort`, not `cancel`. Never cleared.
+//!
+//! The rest of the word counts references: one of the worker's list while the task is not complete,
+//! one of the `JoinHandle`, and one of each waker. Queues hold none: a queued task is not complete, so
+//! the list's reference keeps it.
+
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+
+const SCHEDULED: usize = 1;
+const RUNNING: usize = 1 << 1;
+const COMPLETE: usize = 1 << 2;
+const JOIN_INTEREST: usize = 1 << 3;
+const JOIN_WAKER: usize = 1 << 4;
+const CANCELLED: usize = 1 << 5;
+const ABORTED: usize = 1 << 6;
+const REFERENCE: usize = 1 << 8;
+
+/// What a worker does with a task it took from a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum StartPoll {
+    Poll,
+    /// Drop the future: the task was cancelled, or aborted.
+    Cancel {
+        aborted: bool,
+    },
+}
+
+/// What a worker does after a poll that was pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum FinishPoll {
+    Idle,
+    /// The task was woken meanwhile: queue it.
+    Reschedule,
+}
+
+/// What the completing worker does with the output and the join waker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Completed {
+    pub(crate) drop_output: bool,
+    pub(crate) wake_joiner: bool,
+}
+
+/// What the waker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Wake {
+    /// Queue the task.
+    Schedule,
+    Nothing,
+    /// Nothing, and that was the last reference: free the task.
+    Free,
+}
+
+/// What a dropped `JoinHandle` leaves to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Detached {
+    pub(crate) drop_output: bool,
+    pub(crate) drop_waker: bool,
+}
+
+/// The state word.
+#[derive(Debug)]
+pub(crate) struct State(AtomicUsize);
+
+impl State {
+    /// A spawned task: about to be queued, referenced by its list and its `JoinHandle`.
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(
+            SCHEDULED | JOIN_INTEREST | (2 * REFERENCE),
+        ))
+    }
+
+    /// (1) SCHEDULED to RUNNING.
+    #[inline]
+    pub(crate) fn start_poll(&self) -> StartPoll {
+        // Acquire: the previous poll's writes to the future, and everything before the wake.
+        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED);
+        if before & CANCELLED == 0 {
+            StartPoll::Poll
+        } else {
+            StartPoll::Cancel {
+                aborted: before & ABORTED != 0,
+            }
+        }
+    }
+
+    /// (2), (3) RUNNING to IDLE, or to SCHEDULED when the task was woken meanwhile.
+    #[inline]
+    pub(crate) fn finish_poll(&self) -> FinishPoll {
+        // Release: the next poller, on whatever thread, sees the future as this poll left it.
+        let before = self.0.fetch_and(!RUNNING, Ordering::AcqRel);
+        if before & SCHEDULED == 0 {
+            FinishPoll::Idle
+        } else {
+            FinishPoll::Reschedule
+        }
+    }
+
+    /// (4) RUNNING to COMPLETE.
+    #[inline]
+    pub(crate) fn complete(&self) -> Completed {
+        // A wake that came during the last poll left SCHEDULED set; nobody will queue the task, since
+        // only an idle task is queued by its waker.
+        let before = self.0.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel);
+        debug_assert_eq!(before & (RUNNING | COMPLETE), RUNNING);
+        Completed {
+            drop_output: before & JOIN_INTEREST == 0,
+            wake_joiner: before & JOIN_WAKER != 0,
+        }
+    }
+
+    /// After [`complete`](Self::complete) woke the joiner: gives the waker cell back. Returns whether
+    /// the `JoinHandle` is gone, so that the waker must be dropped here.
+    pub(crate) fn release_join_waker(&self) -> bool {
+        let before = self.0.fetch_and(!JOIN_WAKER, Ordering::AcqRel);
+        before & JOIN_INTEREST == 0
+    }
+
+    /// (5) for a waker that stays.
+    #[inline]
+    pub(crate) fn wake(&self) -> Wake {
+        // Release: what happened before the wake is seen by the poll it causes, also when another
+        // waker has queued the task already; hence an RMW even then.
+        let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 {
+            Wake::Schedule
+        } else {
+            Wake::Nothing
+        }
+    }
+
+    /// (5) for a waker that is used up: wakes and gives its reference back in one step.
+    #[inline]
+    pub(crate) fn wake_by_value(&self) -> Wake {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            let woken = if seen & COMPLETE == 0 {
+                seen | SCHEDULED
+            } else {
+                seen
+            };
+            let next = woken - REFERENCE;
+            match self
+                .0
+                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) if seen & (SCHEDULED | RUNNING | COMPLETE) == 0 => return Wake::Schedule,
+                Ok(_) if next < REFERENCE => return Wake::Free,
+                Ok(_) => return Wake::Nothing,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Marks the task cancelled. Returns whether this was the first time on a live task, and whether
+    /// the caller has to queue it.
+    pub(crate) fn cancel(&self, abort: bool) -> (bool, Wake) {
+        let bits = if abort {
+            CANCELLED | ABORTED
+        } else {
+            CANCELLED
+        };
+        let before = self.0.fetch_or(SCHEDULED | bits, Ordering::AcqRel);
+        let first = before & (COMPLETE | CANCELLED) == 0;
+        let idle = before & (SCHEDULED | RUNNING | COMPLETE) == 0;
+        (first, if idle { Wake::Schedule } else { Wake::Nothing })
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// Whether the join waker cell belongs to the completing worker.
+    pub(crate) fn has_join_waker(&self) -> bool {
+        self.0.load(Ordering::Acquire) & JOIN_WAKER != 0
+    }
+
+    /// Joiner: the waker cell was filled. Returns `false` when the task has completed, in which case
+    /// the cell still belongs to the joiner.
+    pub(crate) fn publish_join_waker(&self) -> bool {
+        self.change_join_waker(|seen| seen | JOIN_WAKER)
+    }
+
+    /// Joiner: takes the waker cell back. Returns `false` when the task has completed.
+    pub(crate) fn retract_join_waker(&self) -> bool {
+        self.change_join_waker(|seen| seen & !JOIN_WAKER)
+    }
+
+    fn change_join_waker(&self, change: impl Fn(usize) -> usize) -> bool {
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            if seen & COMPLETE != 0 {
+                return false;
+            }
+            let next = change(seen);
+            match self
+                .0
+                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// The `JoinHandle` goes away.
+    pub(crate) fn detach(&self) -> Detached {
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            let complete = seen & COMPLETE != 0;
+            // While the task runs, the waker cell comes back with the bit; afterwards it belongs to
+            // the completing worker until that has cleared the bit.
+            let cleared = if complete {
+                JOIN_INTEREST
+            } else {
+                JOIN_INTEREST | JOIN_WAKER
+            };
+            match self.0.compare_exchange_weak(
+                seen,
+                seen & !cleared,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    return Detached {
+                        drop_output: complete,
+                        drop_waker: !complete || seen & JOIN_WAKER == 0,
+                    };
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Adds a waker's reference.
+    #[inline]
+    pub(crate) fn add_reference(&self) {
+        let before = self.0.fetch_add(REFERENCE, Ordering::Relaxed);
+        if before > usize::MAX / 2 {
+            // Only leaking wakers in a loop gets here; wrapping around would free a live task.
+            std::process::abort();
+        }
+    }
+
+    /// Gives a reference back; whether it was the last.
+    #[inline]
+    #[must_use]
+    pub(crate) fn drop_reference(&self) -> bool {
+        let before = self.0.fetch_sub(REFERENCE, Ordering::AcqRel);
+        debug_assert!(before >= REFERENCE);
+        before < 2 * REFERENCE
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// A wake racing with the end of a poll is never lost, and queues the task exactly once.
+    #[test]
+    fn loom_wake_against_finish_poll() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            let wakers: Vec<_> = (0..2)
+                .map(|_| {
+                    let state = state.clone();
+                    thread::spawn(move || usize::from(state.wake() == Wake::Schedule))
+                })
+                .collect();
+            let own = usize::from(state.finish_poll() == FinishPoll::Reschedule);
+            let others: usize = wakers.into_iter().map(|w| w.join().expect("waker")).sum();
+            assert_eq!(own + others, 1, "queued {} times", own + others);
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+        });
+    }
+
+    /// Completion racing with a registering joiner: it is woken, or it sees the completion.
+    #[test]
+    fn loom_join_waker_against_complete() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            let worker = {
+                let state = state.clone();
+                thread::spawn(move || state.complete())
+            };
+            let published = state.publish_join_waker();
+            let completed = worker.join().expect("worker");
+            assert_eq!(completed.wake_joiner, published);
+            assert!(!completed.drop_output);
+            assert!(state.is_complete());
+        });
+    }
+
+    /// Completion racing with a dropped handle: the output and the waker are dropped exactly once.
+    #[test]
+    fn loom_detach_against_complete() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert!(state.publish_join_waker());
+            let worker = {
+                let state = state.clone();
+                thread::spawn(move || {
+                    let completed = state.complete();
+                    let waker_dropped = completed.wake_joiner && state.release_join_waker();
+                    (completed.drop_output, waker_dropped, state.drop_reference())
+                })
+            };
+            let detached = state.detach();
+            let handle_frees = state.drop_reference();
+            let (output, waker, worker_frees) = worker.join().expect("worker");
+            assert!(
+                output ^ detached.drop_output,
+                "output dropped twice or never"
+            );
+            assert!(waker ^ detached.drop_waker, "waker dropped twice or never");
+            assert!(handle_frees ^ worker_frees, "freed twice or never");
+        });
+    }
+
+    /// Two cancels and a wake on an idle task queue it once, and one cancel is the first.
+    #[test]
+    fn loom_cancel_queues_once() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.finish_poll(), FinishPoll::Idle);
+            let other = {
+                let state = state.clone();
+                thread::spawn(move || state.cancel(true))
+            };
+            let (first, wake) = state.cancel(false);
+            let woken = state.wake();
+            let (other_first, other_wake) = other.join().expect("canceller");
+            assert!(first ^ other_first);
+            let queued = [wake, woken, other_wake];
+            assert_eq!(queued.iter().filter(|&&w| w == Wake::Schedule).count(), 1);
+            assert_eq!(state.start_poll(), StartPoll::Cancel { aborted: true });
+        });
+    }
+}

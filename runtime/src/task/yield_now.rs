@@ -1,0 +1,37 @@
+//! Giving other tasks a turn.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Puts the current task behind the others that are ready (asyncio: `sleep(0)`).
+///
+/// The worker looks at its I/O and timers at regular intervals whatever the tasks do, so a task that
+/// yields in a loop starves nobody.
+///
+/// # Cancel safety
+///
+/// Nothing is lost when it is dropped.
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

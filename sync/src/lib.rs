@@ -1,0 +1,38 @@
+//! Semaphores, time and combinators for the Heist runtime.
+//!
+//! In reading order:
+//!
+//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout()) and
+//!   [`interval`](time::interval()).
+//! - [`Semaphore`]: a number of permits, given out first come, first served.
+//! - [`join_all`] and [`try_join_all`]: many futures within one task.
+//!
+//! Only `time` needs the runtime. The rest works under any executor, since it knows nothing but
+//! wakers. Names and signatures follow tokio's where both have the same thing.
+//!
+//! # Cancel safety
+//!
+//! A future is cancelled by dropping it. What that loses, per operation:
+//!
+//! | operation | a drop before it is done |
+//! |---|---|
+//! | [`Semaphore::acquire`] and its kin | loses the place in the queue; a permit given but not returned yet, or a part of several, goes to the next in turn |
+//! | [`time::sleep`] | stops the timer |
+//! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
+//! | [`time::Interval::tick`] | uses up no tick |
+//! | [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
+//!
+//! So all of them but the last can be used in a loop that drops them half done, as a `select` or a
+//! timeout around them does.
+
+// What the models replace.
+mod primitives;
+
+pub mod time;
+mod semaphore;
+mod join;
+
+pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
+pub use semaphore::{
+    AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
+};

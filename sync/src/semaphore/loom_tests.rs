@@ -1,0 +1,200 @@
+//! The interleavings of small scenarios. Run with
+//! `RUSTFLAGS="--cfg loom" cargo test -p heist-sync --release --lib loom`.
+
+use super::core::Core;
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
+use loom::thread::{self, JoinHandle};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Explores every interleaving with up to two involuntary switches of threads; more of them take
+/// hours and the variable `LOOM_MAX_PREEMPTIONS`.
+fn model(scenario: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(scenario);
+}
+
+fn spawn(core: &Arc<Core>, run: impl FnOnce(&Core) + 'static) -> JoinHandle<()> {
+    let core = Arc::clone(core);
+    thread::spawn(move || run(&core))
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn take(core: &Core, permits: usize) -> Result<(), ()> {
+    block_on(core.take(permits)).map_err(drop)
+}
+
+/// Waits for permits, but drops the future after its first poll if that was not enough.
+fn take_or_cancel(core: &Core, permits: usize) -> bool {
+    block_on(async {
+        let mut take = pin!(core.take(permits));
+        poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx) == Poll::Ready(Ok(())))).await
+    })
+}
+
+#[test]
+fn loom_a_permit_excludes() {
+    model(|| {
+        let core = Arc::new(Core::new(1));
+        let inside = Arc::new(AtomicUsize::new(0));
+        let threads = [(); 2].map(|()| {
+            let inside = Arc::clone(&inside);
+            spawn(&core, move |core| {
+                take(core, 1).unwrap();
+                assert_eq!(inside.fetch_add(1, Relaxed), 0);
+                inside.fetch_sub(1, Relaxed);
+                core.put(1);
+            })
+        });
+        take(&core, 1).unwrap();
+        assert_eq!(inside.load(Relaxed), 0);
+        core.put(1);
+        join(threads);
+        assert_eq!(core.available(), 1);
+    });
+}
+
+#[test]
+fn loom_what_a_holder_wrote_is_seen_by_the_next() {
+    model(|| {
+        let core = Arc::new(Core::new(0));
+        let cell = Arc::new(loom::cell::UnsafeCell::new(0));
+        let writers = [(); 2].map(|()| spawn(&core, |core| core.put(1)));
+        let shared = Arc::clone(&cell);
+        let reader = spawn(&core, move |core| {
+            take(core, 2).unwrap();
+            // Loom checks that this access is ordered against the one below.
+            shared.with_mut(|_| ());
+            core.put(2);
+        });
+        join(writers);
+        take(&core, 2).unwrap();
+        cell.with_mut(|_| ());
+        core.put(2);
+        join([reader]);
+    });
+}
+
+#[test]
+fn loom_a_batch_collects_from_several() {
+    model(|| {
+        let core = Arc::new(Core::new(0));
+        let threads = [1, 2].map(|permits| spawn(&core, move |core| core.put(permits)));
+        take(&core, 3).unwrap();
+        join(threads);
+        assert_eq!(core.available(), 0);
+    });
+}
+
+#[test]
+fn loom_a_cancelled_waiter_passes_its_permit_on() {
+    model(|| {
+        let core = Arc::new(Core::new(0));
+        let canceller = spawn(&core, |core| {
+            if take_or_cancel(core, 1) {
+                core.put(1);
+            }
+        });
+        let giver = spawn(&core, |core| core.put(1));
+        // If the cancelled waiter kept the permit, this would wait for ever and loom would say so.
+        take(&core, 1).unwrap();
+        join([canceller, giver]);
+        assert_eq!(core.available(), 0);
+        core.put(1);
+        assert_eq!(
+            core.try_take(1),
+            Ok(()),
+            "the note that somebody waits is gone"
+        );
+    });
+}
+
+#[test]
+fn loom_a_cancelled_batch_returns_its_part() {
+    model(|| {
+        let core = Arc::new(Core::new(1));
+        let canceller = spawn(&core, |core| {
+            if take_or_cancel(core, 2) {
+                core.put(2);
+            }
+        });
+        let giver = spawn(&core, |core| core.put(1));
+        take(&core, 1).unwrap();
+        core.put(1);
+        join([canceller, giver]);
+        assert_eq!(core.available(), 2);
+        assert_eq!(core.try_take(2), Ok(()));
+    });
+}
+
+#[test]
+fn loom_closing_reaches_everybody() {
+    model(|| {
+        let core = Arc::new(Core::new(0));
+        let granted = Arc::new(AtomicUsize::new(0));
+        let waiters = [(); 2].map(|()| {
+            let granted = Arc::clone(&granted);
+            spawn(&core, move |core| {
+                if take(core, 1).is_ok() {
+                    granted.fetch_add(1, SeqCst);
+                }
+            })
+        });
+        core.put(1);
+        core.close();
+        join(waiters);
+        assert_eq!(
+            core.available() + granted.load(SeqCst),
+            1,
+            "no permit is lost or doubled"
+        );
+        assert!(take(&core, 0).is_err());
+    });
+}
+
+#[test]
+fn loom_closing_a_batch_frees_its_part() {
+    model(|| {
+        let core = Arc::new(Core::new(1));
+        let waiter = spawn(&core, |core| {
+            assert!(take(core, 2).is_err());
+        });
+        let canceller = spawn(&core, |core| {
+            if take_or_cancel(core, 1) {
+                core.put(1);
+            }
+        });
+        core.close();
+        join([waiter, canceller]);
+        assert_eq!(core.available(), 1);
+    });
+}
+
+#[test]
+fn loom_trying_never_breaks_the_count() {
+    model(|| {
+        let core = Arc::new(Core::new(1));
+        let threads = [(); 2].map(|()| {
+            spawn(&core, |core| {
+                if core.try_take(1).is_ok() {
+                    core.put(1);
+                }
+            })
+        });
+        take(&core, 1).unwrap();
+        core.put(1);
+        join(threads);
+        assert_eq!(core.take_up_to(5), 1);
+        assert_eq!(core.available(), 0);
+    });
+}
