@@ -1,4 +1,66 @@
-#![doc = include_str!("../README.md")]
+//! A multi-threaded, work-stealing async runtime for Linux on io_uring, with the asyncio programming model.
+//!
+//! # A guided tour
+//!
+//! [`block_on`] runs a future to its end; [`spawn`] starts tasks beside it, which any worker may run:
+//!
+//! ```
+//! heist::block_on(async {
+//!     let double = heist::spawn(async { 21 * 2 });
+//!     assert_eq!(double.await.unwrap(), 42);
+//! });
+//! ```
+//!
+//! [`time`] waits, [`sync`] limits and combines:
+//!
+//! ```
+//! use heist::sync::{Semaphore, join_all};
+//! use heist::time::{Duration, sleep, timeout};
+//!
+//! heist::block_on(async {
+//!     let two_at_a_time = Semaphore::new(2);
+//!     let jobs = (0..4).map(async |i| {
+//!         let _permit = two_at_a_time.acquire().await.unwrap();
+//!         sleep(Duration::from_millis(1)).await;
+//!         i
+//!     });
+//!     let all = timeout(Duration::from_secs(5), join_all(jobs)).await;
+//!     assert_eq!(all, Ok(vec![0, 1, 2, 3]));
+//! });
+//! ```
+//!
+//! [`net`] connects. A read that is cancelled loses no byte, an accept no connection:
+//!
+//! ```
+//! use heist::net::{TcpListener, TcpStream};
+//!
+//! heist::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+//!     let (mut server, _) = listener.accept().await?;
+//!     client.write_all(b"hello").await?;
+//!     assert_eq!(&*server.recv().await?.unwrap(), b"hello");
+//!     Ok::<(), std::io::Error>(())
+//! })
+//! .unwrap();
+//! ```
+//!
+//! [`net::http`] fetches, [`Builder`] configures, [`RuntimeMetrics`] counts, and [`ops`] is the layer below.
+//!
+//! # Cancel safety
+//!
+//! Dropping a future of Heist never leaks or corrupts anything; each says whether it loses anything. See
+//! the sections of the same name in [`ops`], [`sync`] and [`net`].
+//!
+//! # Requirements
+//!
+//! Linux 6.1 or newer with io_uring enabled; [`BuildError`] names the cause and the remedy when it is not.
+//!
+//! # Features
+//!
+//! `sync` and `net` (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
+//! runtime. With default features off, this crate is the bare runtime.
+
 #![forbid(unsafe_code)]
 
 pub use heist_runtime::{
@@ -10,5 +72,13 @@ pub use heist_runtime::{
 #[cfg(feature = "sync")]
 pub use heist_sync::{self as sync, time};
 
+#[cfg(not(feature = "sync"))]
+pub use heist_runtime::time;
+
 #[cfg(feature = "net")]
 pub use heist_net as net;
+
+/// The programs in the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

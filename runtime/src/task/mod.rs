@@ -2,11 +2,11 @@
 //!
 //! In reading order:
 //!
-//! - [`state`]: the atomic word and its verbs; [`raw`]: the header, and who may touch what
-//! - [`cell`]: the future and its output; [`waker`]
-//! - [`join`], [`abort`], [`error`]: the handles, and why a task has no value
-//! - [`list`]: the tasks a worker is responsible for
-//! - [`id`], [`builder`], [`yield_now`]
+//! - `state`: the atomic word and its verbs; `raw`: the header, and who may touch what
+//! - `cell`: the future and its output; `waker`
+//! - `join`, `abort`, `error`: the handles, and why a task has no value
+//! - `list`: the tasks a worker is responsible for
+//! - `id`, `builder`, `yield_now`
 
 pub(crate) mod state;
 pub(crate) mod raw;

@@ -1,8 +1,8 @@
 //! Time: the clock and the timers of each worker.
 //!
-//! - [`instant`]: points in time; `pause`, the clock of tests (feature `test-util`)
-//! - [`timer`]: one deadline as a future
-//! - [`timers`]: a worker's timers; [`wheel`], the data structure below
+//! - `instant`: points in time; `pause`, the clock of tests (feature `test-util`)
+//! - `timer`: one deadline as a future
+//! - `timers`: a worker's timers; `wheel`, the data structure below
 
 mod instant;
 #[cfg(feature = "test-util")]

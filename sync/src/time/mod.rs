@@ -15,11 +15,13 @@ mod timeout;
 mod interval;
 
 pub use heist_runtime::time::Instant;
+#[cfg(feature = "test-util")]
+pub use heist_runtime::time::{advance, pause, resume};
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, error, timeout, timeout_at};
 
-use std::time::Duration;
+pub use std::time::Duration;
 
 /// The time so much after another; thirty years ahead if there is no such time on the clock.
 fn after(start: Instant, duration: Duration) -> Instant {
