@@ -158,3 +158,35 @@ fn several_tasks_accept_from_one_listener() {
         });
     });
 }
+
+/// I/O that keeps every worker busy must not keep timers, mail and the injector from their turn.
+#[test]
+fn a_timer_fires_beside_saturated_echoes() {
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            spawn(echo_server(listener, 64));
+            let clients: Vec<_> = (0..64)
+                .map(|_| {
+                    spawn(async move {
+                        let mut stream = TcpStream::connect(address).await.unwrap();
+                        let mut back = [0; 64];
+                        loop {
+                            stream.write_all(&back).await.unwrap();
+                            stream.read_exact(&mut back).await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..20 {
+                let start = std::time::Instant::now();
+                Timer::new(Instant::now() + Duration::from_millis(5)).await;
+                assert!(start.elapsed() < Duration::from_secs(5));
+            }
+            for client in clients {
+                client.cancel();
+            }
+        });
+    });
+}

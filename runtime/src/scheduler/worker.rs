@@ -69,7 +69,7 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     /// The task being polled.
     current: Cell<Option<TaskRef>>,
-    polls_since_io: Cell<u32>,
+    polls_since_housekeeping: Cell<u32>,
     last_io: Cell<Instant>,
     /// When the backlog was last weighed, and at which tick.
     weighed: Cell<(Instant, u32)>,
@@ -101,7 +101,7 @@ impl Worker {
             migrate_to: Cell::new(None),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)),
             current: Cell::new(None),
-            polls_since_io: Cell::new(0),
+            polls_since_housekeeping: Cell::new(0),
             last_io: Cell::new(now),
             weighed: Cell::new((now, 0)),
             mean_poll: Cell::new(Duration::ZERO),
@@ -296,9 +296,9 @@ impl Worker {
     /// What a worker looks at after every poll, cheapest first.
     #[inline]
     fn between_polls(&self) {
-        let since_io = self.polls_since_io.get() + 1;
-        self.polls_since_io.set(since_io);
-        if since_io >= HOUSEKEEPING_INTERVAL {
+        let polls = self.polls_since_housekeeping.get() + 1;
+        self.polls_since_housekeeping.set(polls);
+        if polls >= HOUSEKEEPING_INTERVAL {
             self.housekeeping();
         } else if self.driver.wants_enter() && self.last_io.get().elapsed() >= IO_DELAY {
             self.do_io();
@@ -311,6 +311,7 @@ impl Worker {
     /// Looks at everything that does not wait in the queue.
     #[cold]
     fn housekeeping(&self) {
+        self.polls_since_housekeeping.set(0);
         self.do_io();
         self.driver.end_buffer_period(self.last_io.get());
         self.fire_timers();
@@ -329,7 +330,6 @@ impl Worker {
 
     /// Submits and reaps without waiting. Returns whether any completion came.
     pub(crate) fn do_io(&self) -> bool {
-        self.polls_since_io.set(0);
         self.last_io.set(Instant::now());
         if self.driver.wants_enter() {
             if self.driver.ring().has_overflow() {
