@@ -32,6 +32,7 @@ mod runtime;
 mod seat;
 mod threads;
 mod metrics;
+mod panics;
 mod error;
 
 pub use builder::{Builder, RingProfile};

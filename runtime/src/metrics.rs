@@ -95,8 +95,6 @@ counters! {
     buffer_starvations,
     /// Timers fired.
     timers_fired,
-    /// Panics of destructors that had nobody to report to.
-    panics,
 }
 
 /// What the workers of a runtime have done.
@@ -114,6 +112,8 @@ counters! {
 pub struct RuntimeMetrics {
     /// One entry per worker.
     pub workers: Vec<WorkerMetrics>,
+    /// Panics of wakers and destructors that had nobody to report to, in the whole process.
+    pub contained_panics: u64,
     /// Threads of the blocking pool.
     pub blocking_threads: usize,
     /// Threads of the blocking pool that have nothing to do.

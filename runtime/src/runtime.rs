@@ -286,6 +286,7 @@ impl Peer {
             stealer,
             lifo: crossbeam_utils::CachePadded::default(),
             tick: crossbeam_utils::CachePadded::default(),
+            mean_poll: std::sync::atomic::AtomicU32::new(0),
             present: std::sync::atomic::AtomicBool::new(false),
         }
     }

@@ -14,6 +14,7 @@ use crate::driver::completion::Completion;
 use crate::driver::remote::{Message, Remote};
 use crate::driver::slab::Token;
 use crate::metrics::{add, bump};
+use crate::panics;
 
 /// Completions handled under one hold of the lock.
 const BATCH: usize = 128;
@@ -59,7 +60,7 @@ impl Reaper {
             let count = scratch.drain(remote);
             total += count;
             for waker in scratch.wakers.drain(..) {
-                waker.wake();
+                panics::wake(waker);
             }
             while let Some((token, completion)) = scratch.orphans.pop() {
                 dispose(remote, token, completion);
@@ -142,7 +143,7 @@ impl Scratch {
             .completed
             .store(completed.wrapping_add(1), Ordering::Release);
         if orphan {
-            drop(waker);
+            panics::contain(|| drop(waker));
             bump(&remote.counters.orphans);
             self.orphans.push((token, completion));
         } else {
@@ -171,9 +172,7 @@ fn dispose(remote: &Arc<Remote>, token: Token, completion: Completion) {
                 .with_mut(|payload| unsafe { (delivery.orphaned)(payload, completion) });
         };
         // A destructor of the user's that panics must not take the worker down with it.
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(hand_over)).is_err() {
-            bump(&remote.counters.panics);
-        }
+        panics::contain(hand_over);
     }
     let here = crate::context::with_driver(remote, |driver| driver.free_slot(token));
     if here.is_none() {

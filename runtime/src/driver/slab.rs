@@ -114,12 +114,13 @@ pub(crate) struct FreeList {
     grown: Cell<u32>,
 }
 
+/// The bucket of a slot and its place there.
 fn locate(index: u32) -> (usize, usize) {
-    let shifted = index + FIRST_BUCKET;
+    let shifted = u64::from(index) + u64::from(FIRST_BUCKET);
     let bucket = shifted.ilog2() - FIRST_BUCKET.ilog2();
     (
         bucket as usize,
-        (shifted - (FIRST_BUCKET << bucket)) as usize,
+        (shifted - (u64::from(FIRST_BUCKET) << bucket)) as usize,
     )
 }
 

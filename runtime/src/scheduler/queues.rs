@@ -15,6 +15,7 @@ use crossbeam_deque::{Steal, Stealer};
 
 use crate::driver::remote::Message;
 use crate::metrics::{add, bump};
+use crate::scheduler::shared::Peer;
 use crate::scheduler::worker::Worker;
 use crate::task::TaskRef;
 use crate::task::raw::Header;
@@ -23,6 +24,9 @@ use crate::task::raw::Header;
 const LIFO_STREAK: u32 = 16;
 /// Most tasks taken from the injector at a time.
 const INJECTOR_BATCH: usize = 64;
+
+/// Nanoseconds of queued work from which a sibling takes some.
+const STEAL_WORTH: u64 = 50_000;
 
 /// One task that runs next, because what it needs is in the cache.
 #[derive(Debug, Default)]
@@ -46,6 +50,15 @@ impl LifoSlot {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed).is_null()
+    }
+}
+
+impl Peer {
+    /// Whether the time this worker needs for its queue is worth moving tasks to another core. What is
+    /// not is run by the worker itself, or taken by the watcher if it gets stuck.
+    pub(crate) fn is_worth_stealing_from(&self) -> bool {
+        let backlog = self.stealer.len() as u64;
+        backlog * u64::from(self.mean_poll.load(Ordering::Relaxed)) >= STEAL_WORTH
     }
 }
 
@@ -183,7 +196,10 @@ impl Worker {
         let found = (0..count)
             .map(|offset| (start + offset) % count)
             .filter(|&index| index != self.index())
-            .any(|index| self.steal_from(&self.peers()[index].stealer))
+            .any(|index| {
+                let peer = &self.peers()[index];
+                peer.is_worth_stealing_from() && self.steal_from(&peer.stealer)
+            })
             || self.take_injected();
         if self.shared().idle.end_search() && found && self.work_is_visible() {
             // The last searcher got some; what is left is worth another look by somebody.
@@ -192,11 +208,11 @@ impl Worker {
         found
     }
 
-    /// Whether any queue that others may take from has something in it.
+    /// Whether any queue that others may take from has something worth taking.
     pub(crate) fn work_is_visible(&self) -> bool {
         !self.shared().injector.is_empty()
             || (self.shared().config.steals
-                && self.peers().iter().any(|peer| !peer.stealer.is_empty()))
+                && self.peers().iter().any(Peer::is_worth_stealing_from))
     }
 
     /// Handles what others have sent. Returns whether there was any message.

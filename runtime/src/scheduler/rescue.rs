@@ -25,6 +25,8 @@ use crate::scheduler::worker::Worker;
 /// The watch interval doubles with every look that finds nobody stuck, up to this multiple of the
 /// configured one.
 const MAX_BACKOFF: u32 = 16;
+/// Looks without any sign of life before the watcher goes to sleep for good.
+const PATIENCE: u32 = 32;
 /// After somebody was found stuck the interval stays short for this long.
 const ALERT: Duration = Duration::from_millis(20);
 /// How long to wait for a signalled sibling's completions.
@@ -39,6 +41,8 @@ pub(crate) struct Watch {
     last_stuck: Cell<Option<Instant>>,
     /// The present multiple of the configured interval.
     backoff: Cell<u32>,
+    /// Looks left before a quiet runtime is left alone.
+    patience: Cell<u32>,
     /// The worker has slept since it last ran a task.
     has_slept: Cell<bool>,
 }
@@ -50,6 +54,7 @@ impl Watch {
             last_look: Cell::new(Instant::now()),
             last_stuck: Cell::new(None),
             backoff: Cell::new(1),
+            patience: Cell::new(0),
             has_slept: Cell::new(true),
         }
     }
@@ -104,7 +109,12 @@ impl Worker {
             (!shared.idle.is_parked(index) && peer.present.load(Ordering::Relaxed))
                 || peer.tick.load(Ordering::Relaxed) != self.watch.seen[index].get()
         });
-        if !active {
+        if active {
+            self.watch.patience.set(PATIENCE);
+        } else if self.watch.patience.get() > 0 {
+            // The next burst finds the watcher about, and need not call one.
+            self.watch.patience.set(self.watch.patience.get() - 1);
+        } else {
             self.watch.backoff.set(1);
             return None;
         }
@@ -151,7 +161,8 @@ impl Worker {
 
     /// Takes tasks and completions of a sibling that does not get on.
     fn rescue(&self, peer: &Peer) {
-        self.steal_from(&peer.stealer);
+        // All of it: whatever is left behind waits for another look.
+        while self.steal_from(&peer.stealer) {}
         if let Some(task) = peer.lifo.take() {
             self.queue().push(task);
             add(&self.counters().stolen_tasks, 1);

@@ -26,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) lifo: CachePadded<LifoSlot>,
     /// Polls the worker has started; a sibling sees by it whether the worker gets on.
     pub(crate) tick: CachePadded<AtomicU32>,
+    /// Nanoseconds a poll takes on average, as the worker last estimated it; 0 means next to nothing.
+    pub(crate) mean_poll: AtomicU32,
     /// Whether a thread runs this worker; only worker 0 is ever without one.
     pub(crate) present: AtomicBool,
 }
@@ -157,6 +159,7 @@ impl Shared {
                 .enumerate()
                 .map(|(index, peer)| peer.remote.counters.snapshot(index))
                 .collect(),
+            contained_panics: crate::panics::contained(),
             blocking_threads: pool.threads,
             idle_blocking_threads: pool.idle,
             blocking_queue_depth: pool.queued,

@@ -355,6 +355,8 @@ impl Worker {
         }
         let mean = (self.mean_poll.get() + now.duration_since(last) / polls.max(1)) / 2;
         self.mean_poll.set(mean);
+        let nanos = u32::try_from(mean.as_nanos()).unwrap_or(u32::MAX);
+        self.peer().mean_poll.store(nanos, Ordering::Relaxed);
         let backlog = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         if mean.saturating_mul(backlog) > WAKE_BACKLOG
             && self.shared.config.steals

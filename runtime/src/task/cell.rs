@@ -75,6 +75,15 @@ pub(crate) const fn size_of_task<F: Future>(_: &F) -> usize {
     size_of::<Cell<F>>()
 }
 
+/// Lets a destructor's panic, caught by `set_stage`, go no further.
+fn contained(outcome: std::thread::Result<()>) {
+    crate::panics::contain(|| {
+        if let Err(payload) = outcome {
+            std::panic::resume_unwind(payload);
+        }
+    });
+}
+
 struct Typed<F>(F);
 
 impl<F: Future> Typed<F> {
@@ -146,12 +155,12 @@ impl<F: Future> Typed<F> {
         if let Err(payload) = Self::set_stage(task, Stage::Output(output)) {
             // The future's destructor panicked after its last poll: that is what the joiner learns.
             let error = Err(JoinError::panicked(task.header().id, payload));
-            drop(Self::set_stage(task, Stage::Output(error)));
+            contained(Self::set_stage(task, Stage::Output(error)));
         }
         let completed = task.header().state.complete();
         if completed.drop_output {
             // Nobody will ever see the output; a panic of its destructor has nobody to go to.
-            drop(Self::set_stage(task, Stage::Spent));
+            contained(Self::set_stage(task, Stage::Spent));
         }
         if completed.wake_joiner {
             super::join::wake_joiner(task);
@@ -170,7 +179,7 @@ impl<F: Future> Typed<F> {
     }
 
     unsafe fn drop_output(task: TaskRef) {
-        drop(Self::set_stage(task, Stage::Spent));
+        contained(Self::set_stage(task, Stage::Spent));
     }
 
     unsafe fn free(task: TaskRef) {

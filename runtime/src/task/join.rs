@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::panics;
 use crate::scheduler;
 use crate::task::raw::TaskRef;
 use crate::task::state::Wake;
@@ -122,11 +123,11 @@ pub(crate) fn wake_joiner(task: TaskRef) {
     task.header().join_waker.with(|cell| {
         // SAFETY: `JOIN_WAKER` was set on completion: the cell is read only, by this worker.
         if let Some(waker) = unsafe { &*cell } {
-            crate::context::waking_to_back(|| waker.wake_by_ref());
+            crate::context::waking_to_back(|| panics::contain(|| waker.wake_by_ref()));
         }
     });
     if task.header().state.release_join_waker() {
-        with_join_waker(task, |waker| drop(waker.take()));
+        panics::contain(|| with_join_waker(task, |waker| drop(waker.take())));
     }
 }
 

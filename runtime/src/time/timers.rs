@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use crate::panics;
 use crate::time::wheel::{Key, Wheel};
 use crate::time::{Instant, timer::TimerState};
 
@@ -91,7 +92,7 @@ impl Timers {
         let count = fired.len();
         for state in fired.drain(..) {
             if let (Some(waker), _) = state.complete() {
-                waker.wake();
+                panics::wake(waker);
             }
         }
         self.fired.replace(fired);
