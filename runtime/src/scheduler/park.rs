@@ -30,6 +30,7 @@ impl Worker {
         self.driver().enter(1, timeout);
         idle.leave(self.index());
         self.note_sleep();
+        self.forget_weight();
         if let Some(interval) = watching {
             self.end_watch(interval);
         }

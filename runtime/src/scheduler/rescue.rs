@@ -1,10 +1,10 @@
 //! What an idle worker does for a busy sibling: it takes its tasks and its completions.
 //!
-//! A worker that runs one task for long submits nothing and reaps nothing. One idle worker at a time is
-//! the watcher: it sleeps at most the watch interval while anybody is awake, and when a sibling's tick
-//! has not moved since the last look, it
+//! A worker that runs one task for long submits nothing and reaps nothing. Up to two idle workers at a
+//! time are watchers: such a worker sleeps at most the watch interval while anybody is awake, and when a
+//! sibling's tick has not moved since the last look, it
 //!
-//! 1. steals half of the sibling's queue and its LIFO slot;
+//! 1. steals the sibling's queue and its LIFO slot;
 //! 2. has what the sibling has queued for the kernel submitted, and what the kernel holds back posted:
 //!    - under DEFER by a signal, whose handler enters the ring on the sibling's own thread;
 //!    - under COOP by entering the ring itself, and an expedited `membarrier(2)`, which interrupts the
@@ -25,6 +25,9 @@ use crate::scheduler::worker::Worker;
 /// The watch interval doubles with every look that finds nobody stuck, up to this multiple of the
 /// configured one.
 const MAX_BACKOFF: u32 = 16;
+/// Most workers that watch at a time. Two, so that one is left when the other gets work of its own and
+/// nobody has to be called.
+const WATCHERS: usize = 2;
 /// Looks without any sign of life before the watcher goes to sleep for good.
 const PATIENCE: u32 = 32;
 /// After somebody was found stuck the interval stays short for this long.
@@ -90,7 +93,7 @@ impl Worker {
         let shared = self.shared();
         if shared.config.watch_interval.is_some()
             && shared.idle.count() > 0
-            && !shared.watched.load(Ordering::Acquire)
+            && shared.watchers.load(Ordering::Acquire) == 0
             && shared.wake_one(self.index() + 1)
         {
             bump(&self.counters().wakes_sent);
@@ -118,7 +121,8 @@ impl Worker {
             self.watch.backoff.set(1);
             return None;
         }
-        if shared.watched.swap(true, Ordering::AcqRel) {
+        if shared.watchers.fetch_add(1, Ordering::AcqRel) >= WATCHERS {
+            shared.watchers.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
         let backoff = if self.watch.is_alert() {
@@ -131,7 +135,7 @@ impl Worker {
 
     /// Called after sleeping as the watcher: looks after the siblings if it is time to.
     pub(super) fn end_watch(&self, slept: Duration) {
-        self.shared().watched.store(false, Ordering::Release);
+        self.shared().watchers.fetch_sub(1, Ordering::AcqRel);
         if self.watch.last_look.get().elapsed() < slept {
             return;
         }

@@ -43,8 +43,8 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool<BlockingJob>,
     /// Threads that are inside `schedule_foreign`: they may touch this after their task is gone.
     foreign: CachePadded<AtomicUsize>,
-    /// An idle worker keeps watch over busy ones.
-    pub(crate) watched: AtomicBool,
+    /// Idle workers that keep watch over busy ones.
+    pub(crate) watchers: CachePadded<AtomicUsize>,
     pub(crate) phase: AtomicU8,
     pub(crate) ending: Ending,
 }
@@ -60,7 +60,7 @@ impl Shared {
             idle,
             blocking,
             foreign: CachePadded::default(),
-            watched: AtomicBool::new(false),
+            watchers: CachePadded::default(),
             phase: AtomicU8::new(Phase::Running as u8),
         }
     }

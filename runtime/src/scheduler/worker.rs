@@ -340,6 +340,11 @@ impl Worker {
         self.waking_to_back(|| self.driver.reap()) > 0
     }
 
+    /// Starts weighing anew after a sleep, whose length says nothing about polls.
+    pub(super) fn forget_weight(&self) {
+        self.weighed.set((Instant::now(), self.tick.get()));
+    }
+
     /// Wakes a sibling when working off the queue alone would take too long.
     fn weigh_backlog(&self) {
         let (last, last_tick) = self.weighed.get();
@@ -353,7 +358,11 @@ impl Worker {
             // Not looked at for long: the time between says nothing about one poll.
             return;
         }
-        let mean = (self.mean_poll.get() + now.duration_since(last) / polls.max(1)) / 2;
+        let sample = now.duration_since(last) / polls.max(1);
+        // A thread that lost its CPU for a moment measures that moment; one such sample must not count
+        // for much.
+        let before = self.mean_poll.get();
+        let mean = (before + sample.min(before * 4 + SHORT_POLL * 5)) / 2;
         self.mean_poll.set(mean);
         let nanos = u32::try_from(mean.as_nanos()).unwrap_or(u32::MAX);
         self.peer().mean_poll.store(nanos, Ordering::Relaxed);
