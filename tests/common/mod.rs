@@ -118,7 +118,7 @@ impl Random {
     }
 }
 
-/// Polls a future a limited number of times, then gives it up.
+/// Polls a future a limited number of times, whether it was woken or not, then gives it up.
 #[derive(Debug)]
 pub(crate) struct Polls<F> {
     future: Pin<Box<F>>,
@@ -146,7 +146,10 @@ impl<F: Future> Future for Polls<F> {
                 match self.future.as_mut().poll(cx) {
                     Poll::Ready(output) => Poll::Ready(Some(output)),
                     Poll::Pending if left == 0 => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => {
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
                 }
             }
         }
@@ -193,7 +196,7 @@ pub(crate) fn finish_within(limit: Duration, command: &mut Command) -> Output {
         Ok(output) => output.expect("the child's output"),
         Err(_) => {
             let killed = Command::new("kill").args(["-9", &id.to_string()]).status();
-            panic!("the child was not done within {limit:?}; killed: {killed:?}");
+            panic!("not done within {limit:?}; killed: {killed:?}; {command:?}");
         }
     }
 }
