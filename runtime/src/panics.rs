@@ -28,3 +28,12 @@ pub(crate) fn contain(f: impl FnOnce()) {
 pub(crate) fn wake(waker: Waker) {
     contain(|| waker.wake());
 }
+
+/// Runs the loop of a worker. A panic that gets out of it has broken something that everybody's tasks rely
+/// on, and that nobody waiting for them could see: it ends the process.
+pub(crate) fn abort_on_unwind(worker: usize, f: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(f)).is_err() {
+        eprintln!("heist: worker {worker} cannot go on after the panic above; aborting");
+        std::process::abort();
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::scheduler::shared::{Peer, Shared};
 use crate::scheduler::shutdown::ShutdownReport;
 use crate::scheduler::signal;
 use crate::scheduler::worker::Worker;
-use crate::seat::{DROP_GRACE, Seat, block_on_as_guest};
+use crate::seat::{DROP_GRACE, GuestWaker, Seat};
 use crate::task::JoinHandle;
 use crate::threads;
 
@@ -51,6 +52,8 @@ use crate::threads;
 pub struct Runtime {
     handle: Handle,
     seat: Mutex<Option<Seat>>,
+    /// Threads inside `block_on` that wait for the seat or for their future.
+    guests: Mutex<Vec<Arc<GuestWaker>>>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     ended: bool,
 }
@@ -90,6 +93,7 @@ impl Runtime {
         let runtime = Self {
             handle: Handle::from_shared(shared.clone()),
             seat: Mutex::new(Some(seat)),
+            guests: Mutex::default(),
             threads: Mutex::new(Vec::new()),
             ended: false,
         };
@@ -123,7 +127,7 @@ impl Runtime {
     /// too (asyncio: `run_until_complete`). The future may borrow and need not be `Send`.
     ///
     /// While another thread is inside `block_on` of the same runtime, the future runs on this thread
-    /// all the same, but its I/O and timers go through the workers.
+    /// all the same, but its I/O and timers go through the workers until it can take over that place.
     ///
     /// # Panics
     ///
@@ -132,15 +136,54 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
-        let Some(seat) = self.seat().take() else {
-            return block_on_as_guest(&self.handle, future);
-        };
-        // Back in its place also when `future` panics.
-        let mut taken = TakenSeat {
+        if let Some(seat) = self.take_seat() {
+            return self.on_seat(seat).block_on(future);
+        }
+        self.block_on_as_guest(future)
+    }
+
+    fn take_seat(&self) -> Option<Seat> {
+        self.seat().take()
+    }
+
+    /// Puts the seat back when dropped, also when the future panics.
+    fn on_seat(&self, seat: Seat) -> TakenSeat<'_> {
+        TakenSeat {
             runtime: self,
             seat: Some(seat),
-        };
-        taken.seat.as_mut().expect("just taken").block_on(future)
+        }
+    }
+
+    /// Runs `future` on a thread that is no worker, because another thread is worker 0. Its I/O and timers
+    /// run on the workers. When the seat comes free, this thread takes it.
+    fn block_on_as_guest<F: Future>(&self, future: F) -> F::Output {
+        let _entered = context::enter_handle(self.handle.clone());
+        let mut future = std::pin::pin!(future);
+        let guest = Arc::new(GuestWaker::new());
+        let waker = Waker::from(guest.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            guest.wait();
+            // Registered before the look, so that a seat that comes free later is not missed.
+            self.register_guest(&guest);
+            if let Some(seat) = self.take_seat() {
+                return self.on_seat(seat).block_on(future);
+            }
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+        }
+    }
+
+    fn register_guest(&self, guest: &Arc<GuestWaker>) {
+        let mut guests = self.guests();
+        if !guests.iter().any(|other| Arc::ptr_eq(other, guest)) {
+            guests.push(guest.clone());
+        }
+    }
+
+    fn guests(&self) -> MutexGuard<'_, Vec<Arc<GuestWaker>>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Spawns a task; see [`spawn`](crate::spawn).
@@ -212,17 +255,16 @@ impl Runtime {
         let stuck_blocking_threads = shared.blocking.shutdown(deadline);
         // A worker that drains takes its own time for it; one that is stuck in a task does not come.
         let limit = deadline.max(Instant::now() + Duration::from_millis(100));
-        let (stuck_workers, leaked_operations) = shared.ending.wait(limit);
-        if stuck_workers == 0 {
+        let report = shared.ending.wait(limit);
+        if report.stuck_workers == 0 {
             for thread in self.threads().drain(..) {
                 // A panic of a worker thread has been printed already.
                 drop(thread.join());
             }
         }
         ShutdownReport {
-            stuck_workers,
             stuck_blocking_threads,
-            leaked_operations,
+            ..report
         }
     }
 }
@@ -233,9 +275,22 @@ struct TakenSeat<'a> {
     seat: Option<Seat>,
 }
 
+impl TakenSeat<'_> {
+    fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        self.seat
+            .as_mut()
+            .expect("in its place until dropped")
+            .block_on(future)
+    }
+}
+
 impl Drop for TakenSeat<'_> {
     fn drop(&mut self) {
         *self.runtime.seat() = self.seat.take();
+        let guests = std::mem::take(&mut *self.runtime.guests());
+        for guest in guests {
+            guest.wake();
+        }
     }
 }
 

@@ -9,15 +9,14 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::ThreadId;
+use std::thread::{Thread, ThreadId};
 use std::time::Duration;
 
-use crate::context;
 use crate::driver::remote::Remote;
 use crate::error::BuildError;
-use crate::handle::Handle;
+use crate::panics::abort_on_unwind;
 use crate::scheduler::worker::{NoRoot, Root, Worker};
 use crate::threads::current_thread_id;
 
@@ -50,7 +49,8 @@ impl Wake for RootWaker {
 /// The future of `block_on` on its way to a value.
 struct RootFuture<'a, F: Future> {
     future: RefCell<Pin<&'a mut F>>,
-    output: Cell<Option<F::Output>>,
+    /// The value, or the payload of the future's panic.
+    output: Cell<Option<std::thread::Result<F::Output>>>,
     waker: Arc<RootWaker>,
 }
 
@@ -65,13 +65,16 @@ impl<F: Future> Root for RootFuture<'_, F> {
         }
         let waker = Waker::from(self.waker.clone());
         let mut cx = Context::from_waker(&waker);
-        match self.future.borrow_mut().as_mut().poll(&mut cx) {
-            Poll::Ready(output) => {
-                self.output.set(Some(output));
-                true
-            }
-            Poll::Pending => false,
-        }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            self.future.borrow_mut().as_mut().poll(&mut cx)
+        }));
+        let output = match polled {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
+        };
+        self.output.set(Some(output));
+        true
     }
 }
 
@@ -119,34 +122,34 @@ impl Seat {
                 remote: worker.driver().remote().clone(),
             }),
         };
-        let ran = worker.enter(|| {
+        worker.enter(|| {
             take_place(worker);
-            let ran = catch_unwind(AssertUnwindSafe(|| worker.run(&root)));
-            leave_place(worker);
-            ran
+            abort_on_unwind(0, || {
+                worker.run(&root);
+                leave_place(worker);
+            });
         });
-        if let Err(payload) = ran {
-            resume_unwind(payload);
-        }
-        root.output
+        let output = root
+            .output
             .take()
-            .expect("the loop ends when the future has its output")
+            .expect("the loop ends when the future has its output");
+        output.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
     /// Runs worker 0 through the shutdown, to its end.
     pub(crate) fn run_to_end(&mut self) {
         if self.open().is_err() {
-            // Without a ring there is nothing in flight here; tasks left behind stay unfinished.
+            // Without a ring there is nothing in flight here; tasks left behind stay unfinished, and
+            // keep the runtime's memory (see `Drop` of `Worker`).
             return;
         }
         let worker = &*self.worker;
         worker.enter(|| {
             take_place(worker);
-            worker.run(&NoRoot);
+            abort_on_unwind(0, || worker.run(&NoRoot));
             worker.peer().present.store(false, Ordering::Release);
             worker.driver().remote().thread.store(0, Ordering::Release);
         });
-        worker.close_for_good();
     }
 }
 
@@ -160,32 +163,55 @@ fn take_place(worker: &Worker) {
 }
 
 fn leave_place(worker: &Worker) {
-    worker.end_pinned_tasks();
-    worker.evacuate();
-    worker.peer().present.store(false, Ordering::Release);
+    loop {
+        worker.end_pinned_tasks();
+        worker.evacuate();
+        // What evacuation wakes may spawn a task bound to this thread.
+        if !worker.has_pinned_tasks() {
+            break;
+        }
+    }
+    worker.peer().present.store(false, Ordering::SeqCst);
     worker.driver().remote().thread.store(0, Ordering::Release);
+    // A sibling that sent a task here looks at `present` after the push; we look at the mailbox after the
+    // store. One of the two finds it.
+    fence(Ordering::SeqCst);
+    worker.read_mail();
+    worker.hand_over_if_possible();
 }
 
-/// Runs `future` on a thread that is no worker, because another thread is worker 0: its I/O and timers
-/// run on the workers.
-pub(crate) fn block_on_as_guest<F: Future>(handle: &Handle, future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
+/// Wakes a thread that waits inside `block_on` without being worker 0.
+#[derive(Debug)]
+pub(crate) struct GuestWaker {
+    thread: Thread,
+    woken: AtomicBool,
+}
 
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
+impl GuestWaker {
+    /// A waker for the calling thread, woken already: the first poll is due.
+    pub(crate) fn new() -> Self {
+        Self {
+            thread: std::thread::current(),
+            woken: AtomicBool::new(true),
         }
     }
 
-    let _entered = context::enter_handle(handle.clone());
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
+    /// Sleeps until woken. The flag, and not the thread's own token, says so: user code may use that up.
+    pub(crate) fn wait(&self) {
+        while !self.woken.swap(false, Ordering::Acquire) {
+            std::thread::park();
         }
-        std::thread::park();
+    }
+}
+
+impl Wake for GuestWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
@@ -216,6 +242,12 @@ impl Worker {
         }
     }
 
+    fn has_pinned_tasks(&self) -> bool {
+        let mut any = false;
+        self.list().for_each(|task| any |= task.header().pinned);
+        any
+    }
+
     /// Moves what waits on this worker to the others.
     fn evacuate(&self) {
         self.timers().evacuate();
@@ -228,19 +260,13 @@ impl Worker {
                 break;
             }
         }
-        if self.peers().len() > 1 && self.shared().config.steals {
-            self.hand_over_tasks();
-        }
+        self.hand_over_if_possible();
     }
 
-    /// Closes the ring at the end of the runtime. What the kernel still holds is leaked.
-    pub(crate) fn close_for_good(&self) {
-        if !self.driver().close() {
-            std::mem::forget(self.driver().remote().clone());
-        }
-        if self.list().len() > 0 {
-            // Tasks that never ended point to the runtime.
-            std::mem::forget(self.shared().clone());
+    /// Gives the queued tasks to the other workers, if there are any that take them.
+    fn hand_over_if_possible(&self) {
+        if self.peers().len() > 1 && self.shared().config.steals {
+            self.hand_over_tasks();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::error::BuildError;
+use crate::panics::abort_on_unwind;
 use crate::scheduler::worker::{NoRoot, Worker};
 
 /// The calling thread as the kernel numbers it.
@@ -86,10 +87,10 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     if failed {
         return;
     }
-    worker.enter(|| worker.run(&NoRoot));
+    abort_on_unwind(worker.index(), || worker.enter(|| worker.run(&NoRoot)));
     worker.peer().present.store(false, Ordering::Release);
     remote.thread.store(0, Ordering::Release);
-    worker.close_for_good();
+    drop(worker);
     if let Some(hook) = &config.on_thread_stop {
         hook();
     }

@@ -88,7 +88,7 @@ pub(crate) struct BufferPool {
     next: Box<[AtomicU32]>,
     /// Buffers the kernel has filled since the start; written under the CQ lock.
     taken: AtomicU32,
-    /// Buffers given back since the start.
+    /// Buffers that are back with the owner since the start.
     given_back: AtomicU32,
     /// The kernel found no buffer; the owner has not reacted yet.
     starved: AtomicBool,
@@ -219,7 +219,14 @@ impl BufferRing {
         self.tail.set(0);
         let address = pool.entry(0).as_ptr();
         // SAFETY: the entries live as long as the pool, which outlives every use of the ring.
-        unsafe { sys::register_buffer_ring(ring.fd(), address, pool.config.limit, GROUP) }?;
+        let registered =
+            unsafe { sys::register_buffer_ring(ring.fd(), address, pool.config.limit, GROUP) };
+        if let Err(error) = registered {
+            self.circulating
+                .set(self.circulating.get() - held.len() as u32);
+            self.retired.borrow_mut().extend(held);
+            return Err(error);
+        }
         self.registered.set(true);
         for id in held {
             self.add(pool, id);
@@ -280,6 +287,9 @@ impl BufferRing {
     }
 
     fn take_back(&self, pool: &BufferPool, id: u16) {
+        // Counted here and not where the reader lets go: until now the buffer was outside the ring, and
+        // `unconsumed` must not take it for one that the kernel holds.
+        pool.given_back.fetch_add(1, Ordering::Release);
         if self.registered.get() && self.circulating.get() <= self.target.get() {
             self.add(pool, id);
         } else {
@@ -432,7 +442,6 @@ impl Drop for Buf {
 /// Returns a buffer to its worker: directly on its own thread, by the stack from elsewhere.
 pub(crate) fn give_back(owner: &Arc<Remote>, id: u16) {
     let pool = owner.buffers();
-    pool.given_back.fetch_add(1, Ordering::Release);
     let here = context::with_driver(owner, |driver| driver.buffers().take_back(pool, id));
     if here.is_none() {
         pool.push_returned(id);

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -13,13 +14,33 @@ use std::time::{Duration, Instant};
 use io_uring::{opcode, squeue, types};
 
 use crate::driver::buffers::BufferRing;
-use crate::driver::op::{InFlight, store};
+use crate::driver::op::{InFlight, load, store};
 use crate::driver::reap::Reaper;
 use crate::driver::remote::Remote;
 use crate::driver::ring::{Ring, RingConfig};
 use crate::driver::slab::{Delivery, FreeList, Token};
 use crate::driver::sys;
 use crate::metrics::bump;
+
+/// An operation in a slot that has not been submitted: taken out again if preparing it panics.
+struct Unprepared<'a, T> {
+    driver: &'a Driver,
+    token: Token,
+    operation: PhantomData<T>,
+}
+
+impl<T> Drop for Unprepared<'_, T> {
+    fn drop(&mut self) {
+        let slot = self.driver.remote.slab().slot(self.token.index());
+        // Nobody else knows of the slot yet: completing it gives it back.
+        let (waker, _) = slot.state.complete();
+        drop(waker);
+        // SAFETY: the slot holds the `T` that was just stored there, and is not used again.
+        let operation = slot.payload.with(|payload| unsafe { load::<T>(payload) });
+        self.driver.free_slot(self.token);
+        drop(operation);
+    }
+}
 
 /// How often the need for receive buffers is weighed.
 const BUFFER_PERIOD: Duration = Duration::from_secs(1);
@@ -131,8 +152,14 @@ impl Driver {
         slot.delivery
             .with_mut(|cell| unsafe { *cell = Some(delivery) });
         slot.state.arm(waker.clone());
+        let unprepared = Unprepared::<T> {
+            driver: self,
+            token,
+            operation: PhantomData,
+        };
         // SAFETY: `place` is where the operation was just put.
         let entry = prepare(unsafe { &mut *place }).user_data(token.raw());
+        std::mem::forget(unprepared);
         bump(&self.remote.counters.submissions);
         self.submit(entry);
         InFlight::new(self.remote.clone(), token, waker)
@@ -240,10 +267,17 @@ impl Driver {
         } else {
             0
         };
-        if count > 0 || self.remote.buffers().has_returned() {
+        if count > 0 || self.remote.buffers().has_returned() || self.has_unfinished_business() {
             self.after_reap();
         }
         count
+    }
+
+    /// Whether something waits for the next reap that is no completion: entries in the backlog, or a
+    /// wake poll that ended and that a sibling may have reaped.
+    #[inline]
+    pub(crate) fn has_unfinished_business(&self) -> bool {
+        self.remote.wake_lost.load(Ordering::Relaxed) || !self.backlog.borrow().is_empty()
     }
 
     /// Lets the receive buffers shrink after a period in which few were needed.

@@ -12,10 +12,11 @@
 #![expect(unsafe_code, reason = "typed access to the payload of a slot")]
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use io_uring::squeue;
 
@@ -54,6 +55,11 @@ pub unsafe trait Operation: Send + 'static {
         Self: Sized,
     {
         drop(self.complete(completion));
+    }
+
+    /// Whether `completion` says that nothing was done because the operation was cancelled.
+    fn was_cancelled(&self, completion: Completion) -> bool {
+        completion.is_cancelled()
     }
 
     /// Prepares to run once more after the runtime itself interrupted the operation to move it to
@@ -176,7 +182,7 @@ impl InFlight {
             return Registered::Complete;
         }
         let identity = identity(waker);
-        if identity == self.waker {
+        if identity == self.waker && state.has_waker() {
             return Registered::Waiting;
         }
         self.waker = identity;
@@ -260,11 +266,50 @@ impl InFlight {
     }
 }
 
+/// Passes the request to cancel on to the task that runs an operation for a foreign thread.
+#[derive(Debug, Default)]
+struct Relay {
+    requested: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Relay {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(&self) {
+        self.requested.store(true, Ordering::Release);
+        let task = self.task().take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Runs `op` on a worker, cancelling it when that is asked for.
+    async fn run<T: Operation>(self: Arc<Self>, mut op: Op<T>) -> T::Output {
+        poll_fn(|cx| {
+            // Before the look, so that a request that comes later finds the waker.
+            *self.task() = Some(cx.waker().clone());
+            if let Poll::Ready(output) = Pin::new(&mut op).poll(cx) {
+                return Poll::Ready(output);
+            }
+            if self.requested.load(Ordering::Acquire) {
+                op.request_cancel();
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 enum Phase<T: Operation> {
     Unsubmitted(T),
     InFlight(InFlight),
     /// Polled outside the runtime's workers: a task of the runtime runs it.
-    Elsewhere(JoinHandle<T::Output>),
+    Elsewhere(JoinHandle<T::Output>, Arc<Relay>),
+    /// The runtime has ended: nothing will ever complete it.
+    Stranded,
     Done,
 }
 
@@ -289,7 +334,8 @@ impl<T: Operation> fmt::Debug for Op<T> {
         let phase = match &self.phase {
             Phase::Unsubmitted(_) => "unsubmitted",
             Phase::InFlight(_) => "in flight",
-            Phase::Elsewhere(_) => "on a worker",
+            Phase::Elsewhere(..) => "on a worker",
+            Phase::Stranded => "stranded",
             Phase::Done => "done",
         };
         f.debug_struct("Op").field("phase", &phase).finish()
@@ -312,10 +358,8 @@ impl<T: Operation> Op<T> {
     pub fn request_cancel(&mut self) {
         match &mut self.phase {
             Phase::InFlight(flight) => flight.cancel(),
-            Phase::Elsewhere(handle) => {
-                handle.cancel();
-            }
-            Phase::Unsubmitted(_) | Phase::Done => {}
+            Phase::Elsewhere(_, relay) => relay.request(),
+            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Done => {}
         }
     }
 
@@ -346,7 +390,9 @@ impl<T: Operation> Op<T> {
                          await it inside `block_on`, a spawned task, or a `Handle::enter` guard"
                     )
                 });
-                Phase::Elsewhere(handle.spawn(Self::new(operation)))
+                let relay = Arc::<Relay>::default();
+                let task = handle.spawn(relay.clone().run(Self::new(operation)));
+                Phase::Elsewhere(task, relay)
             }
         };
     }
@@ -370,7 +416,7 @@ impl<T: Operation> Future for Op<T> {
                     }
                     // SAFETY: complete; `submit` stored a `T`; the phase changes below.
                     let (mut operation, completion) = unsafe { flight.take::<T>() };
-                    let moved = completion.is_cancelled() && !flight.is_cancelled();
+                    let moved = operation.was_cancelled(completion) && !flight.is_cancelled();
                     self.phase = Phase::Done;
                     if !moved {
                         return Poll::Ready(operation.complete(completion));
@@ -379,7 +425,7 @@ impl<T: Operation> Future for Op<T> {
                     operation.restart();
                     self.phase = Phase::Unsubmitted(operation);
                 }
-                Phase::Elsewhere(handle) => {
+                Phase::Elsewhere(handle, _) => {
                     let Poll::Ready(output) = Pin::new(handle).poll(cx) else {
                         return Poll::Pending;
                     };
@@ -388,11 +434,14 @@ impl<T: Operation> Future for Op<T> {
                         Ok(output) => Poll::Ready(output),
                         Err(error) => match error.try_into_panic() {
                             Ok(payload) => std::panic::resume_unwind(payload),
-                            // The runtime shut down: nothing will ever complete this.
-                            Err(_) => Poll::Pending,
+                            Err(_) => {
+                                self.phase = Phase::Stranded;
+                                Poll::Pending
+                            }
                         },
                     };
                 }
+                Phase::Stranded => return Poll::Pending,
                 Phase::Done => panic!("an operation was polled after it had completed"),
             }
         }
@@ -406,10 +455,10 @@ impl<T: Operation> Drop for Op<T> {
                 // SAFETY: the slot holds a `T`, and this value goes away.
                 unsafe { flight.abandon::<T>(T::orphaned) };
             }
-            Phase::Elsewhere(handle) => {
+            Phase::Elsewhere(handle, _) => {
                 handle.cancel();
             }
-            Phase::Unsubmitted(_) | Phase::Done => {}
+            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Done => {}
         }
     }
 }

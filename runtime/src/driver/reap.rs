@@ -123,10 +123,13 @@ impl Scratch {
             // SAFETY: `delivery` was written before submission and stays until the slot is reused.
             let delivery = slot.delivery.with(|cell| unsafe { *cell });
             if let Some(delivery) = delivery {
-                // SAFETY: the payload beside a delivery is of its type and in flight.
-                let lags = slot
-                    .payload
-                    .with(|payload| unsafe { (delivery.more)(payload, completion) });
+                let mut lags = false;
+                panics::contain(|| {
+                    // SAFETY: the payload beside a delivery is of its type and in flight.
+                    lags = slot
+                        .payload
+                        .with(|payload| unsafe { (delivery.more)(payload, completion) });
+                });
                 if lags {
                     self.lagging.push(token);
                 }

@@ -190,6 +190,19 @@ impl Remote {
         self.mailbox.pop()
     }
 
+    /// Takes the tasks out of the mailbox of a worker that no thread runs; the other messages stay.
+    pub(crate) fn take_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        for _ in 0..self.mailbox.len() {
+            match self.mailbox.pop() {
+                Some(Message::Run(task)) if !task.header().pinned => tasks.push(task),
+                Some(other) => self.mailbox.push(other),
+                None => break,
+            }
+        }
+        tasks
+    }
+
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
         !self.mailbox.is_empty()

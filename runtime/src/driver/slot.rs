@@ -107,6 +107,13 @@ impl SlotState {
         self.word.load(Ordering::Acquire) & COMPLETE != 0
     }
 
+    /// Future: whether the waker registered last is still in the cell, to be called. When it is not, an
+    /// equal one has to be registered again.
+    #[inline]
+    pub(crate) fn has_waker(&self) -> bool {
+        self.word.load(Ordering::Acquire) & WAKER != 0
+    }
+
     /// Future: replaces the waker.
     pub(crate) fn register(&self, waker: &Waker) -> Registered {
         let mut seen = self.word.load(Ordering::Acquire);

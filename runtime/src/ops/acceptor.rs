@@ -5,6 +5,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -12,10 +13,11 @@ use io_uring::{opcode, squeue};
 
 use crate::driver::completion::Completion;
 use crate::driver::multishot::{Multishot, MultishotOperation, Next};
+use crate::driver::op::Op;
 use crate::driver::remote::Remote;
 use crate::ops::SharedFd;
 use crate::ops::fd::adopt;
-use crate::task::JoinHandle;
+use crate::ops::socket::{AcceptOne, accept_one};
 
 /// A multishot accept in the kernel's hands.
 #[derive(Debug)]
@@ -52,8 +54,8 @@ unsafe impl MultishotOperation for Armed {
 pub struct Acceptor {
     fd: SharedFd,
     armed: Option<Multishot<Armed>>,
-    /// Accepting on a worker's behalf, when polled outside the workers.
-    elsewhere: Option<JoinHandle<(io::Result<OwnedFd>, Box<Self>)>>,
+    /// A single accept, which finds its way to a worker when polled outside of them.
+    elsewhere: Option<Op<AcceptOne>>,
 }
 
 impl Acceptor {
@@ -86,13 +88,10 @@ impl Acceptor {
     /// As [`accept`](Self::accept), for hand-written futures.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         loop {
-            if let Some(task) = &mut self.elsewhere {
-                let joined = ready!(std::pin::Pin::new(task).poll(cx));
+            if let Some(accept) = &mut self.elsewhere {
+                let accepted = ready!(Pin::new(accept).poll(cx));
                 self.elsewhere = None;
-                return match joined {
-                    Ok((outcome, _)) => Poll::Ready(outcome),
-                    Err(_) => Poll::Pending,
-                };
+                return Poll::Ready(accepted);
             }
             let Some(armed) = &mut self.armed else {
                 match Multishot::arm(
@@ -105,7 +104,7 @@ impl Acceptor {
                         self.armed = Some(armed);
                         return Poll::Pending;
                     }
-                    Err(_) => self.accept_elsewhere(),
+                    Err(_) => self.elsewhere = Some(accept_one(&self.fd)),
                 }
                 continue;
             };
@@ -121,14 +120,5 @@ impl Acceptor {
             };
             return Poll::Ready(completion.result().map(adopt));
         }
-    }
-
-    /// Has a task of the runtime accept one connection.
-    fn accept_elsewhere(&mut self) {
-        let mut there = Box::new(Self::new(self.fd.clone()));
-        self.elsewhere = Some(crate::Handle::current().spawn(async move {
-            let outcome = there.accept().await;
-            (outcome, there)
-        }));
     }
 }

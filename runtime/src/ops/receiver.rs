@@ -27,9 +27,6 @@ use crate::ops::{IoBufMut, SharedFd};
 const FOLLOW_INTERVAL: u32 = 16;
 /// Bytes of a receive into ordinary memory, when the runtime's buffers are exhausted.
 const HEAP_RECEIVE: usize = 16 * 1024;
-/// `IORING_RECVSEND_POLL_FIRST`: a receive is armed when nothing is expected to be there yet.
-const POLL_FIRST: u16 = 1;
-
 /// A multishot receive in the kernel's hands.
 #[derive(Debug)]
 struct Armed {
@@ -41,8 +38,9 @@ unsafe impl MultishotOperation for Armed {
     const BACKLOG: usize = 8;
 
     fn prepare(&mut self) -> squeue::Entry {
-        // The crate's builder for RecvMulti has no `ioprio`; the flag is set on the entry below.
-        with_poll_first(opcode::RecvMulti::new(self.fd.entry(), GROUP).build())
+        // Without POLL_FIRST: on a Unix socket that is at its end already, a receive that polls first
+        // waits for ever.
+        opcode::RecvMulti::new(self.fd.entry(), GROUP).build()
     }
 
     fn dispose(&self, completion: Completion, remote: &Arc<Remote>) {
@@ -50,19 +48,6 @@ unsafe impl MultishotOperation for Armed {
             give_back(remote, id);
         }
     }
-}
-
-/// Adds `POLL_FIRST` to the `ioprio` field of an entry.
-fn with_poll_first(mut entry: squeue::Entry) -> squeue::Entry {
-    const IOPRIO: usize = 2;
-    let bytes = (&raw mut entry).cast::<u8>();
-    // SAFETY: `ioprio` is the `u16` at offset 2 of the 64-byte entry (`struct io_uring_sqe`).
-    let ioprio = unsafe { bytes.add(IOPRIO) }.cast::<u16>();
-    // SAFETY: as above; the entry is ours.
-    let flags = unsafe { ioprio.read_unaligned() };
-    // SAFETY: as above.
-    unsafe { ioprio.write_unaligned(flags | POLL_FIRST) };
-    entry
 }
 
 /// Receives from a connected stream socket into the runtime's buffers.

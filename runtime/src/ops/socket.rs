@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::Shutdown as How;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use io_uring::{opcode, squeue};
@@ -12,6 +13,7 @@ use socket2::{SockAddr, SockRef};
 use crate::driver::completion::Completion;
 use crate::driver::op::{Op, Operation};
 use crate::ops::buf::entry_len;
+use crate::ops::fd::adopt;
 use crate::ops::{BufResult, IoBuf, IoBufMut, SharedFd};
 
 /// Waits until the descriptor is ready; see [`poll_ready`].
@@ -47,6 +49,32 @@ pub fn poll_ready(fd: &SharedFd, events: u32) -> Op<PollReady> {
     })
 }
 
+/// Accepts one connection; see [`Acceptor`](super::Acceptor).
+#[derive(Debug)]
+pub(crate) struct AcceptOne {
+    fd: SharedFd,
+}
+
+// SAFETY: the entry names the descriptor, which `self` keeps open, and no memory.
+unsafe impl Operation for AcceptOne {
+    type Output = io::Result<OwnedFd>;
+
+    fn prepare(&mut self) -> squeue::Entry {
+        opcode::Accept::new(self.fd.entry(), std::ptr::null_mut(), std::ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build()
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.result().map(adopt)
+    }
+}
+
+/// Accepts one connection of the listening socket `fd`.
+pub(crate) fn accept_one(fd: &SharedFd) -> Op<AcceptOne> {
+    Op::new(AcceptOne { fd: fd.clone() })
+}
+
 /// Connects a socket; see [`connect`].
 #[derive(Debug)]
 pub struct Connect {
@@ -80,9 +108,15 @@ unsafe impl Operation for Connect {
         Ok(())
     }
 
+    fn was_cancelled(&self, completion: Completion) -> bool {
+        // A connect that blocks on a thread of the kernel's is interrupted instead.
+        completion.is_cancelled() || completion.raw_result() == -libc::EINTR
+    }
+
     fn restart(&mut self) {
-        // The socket went on connecting when the operation was taken off its ring.
-        self.started = true;
+        // A TCP socket went on connecting when the operation was taken off its ring. A Unix socket
+        // either connects at once or does not begin.
+        self.started = self.address.is_ipv4() || self.address.is_ipv6();
     }
 }
 
@@ -206,6 +240,13 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
         opcode::SendZc::new(self.fd.entry(), pointer, length)
             .flags(libc::MSG_NOSIGNAL)
             .build()
+    }
+
+    fn was_cancelled(&self, completion: Completion) -> bool {
+        if completion.is_notification() {
+            return self.sent.load(Ordering::Acquire) == -libc::ECANCELED;
+        }
+        completion.is_cancelled()
     }
 
     fn more(&self, completion: Completion) {

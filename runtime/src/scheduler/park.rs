@@ -6,6 +6,9 @@ use crate::metrics::bump;
 use crate::scheduler::shutdown::Phase;
 use crate::scheduler::worker::{Root, Worker};
 
+/// How long a worker sleeps at most while the runtime ends.
+const SHUTDOWN_LOOK: Duration = Duration::from_millis(5);
+
 impl Worker {
     /// Sleeps until there may be something to do. Everything was submitted and reaped before.
     pub(crate) fn park(&self, root: &dyn Root) {
@@ -25,6 +28,11 @@ impl Worker {
             (Some(timer), Some(watch)) => Some(timer.min(watch)),
             (timer, watch) => timer.or(watch),
         };
+        // During a shutdown somebody has to look at the deadline.
+        let timeout = match self.shared().phase() {
+            Phase::Running => timeout,
+            _ => Some(timeout.unwrap_or(SHUTDOWN_LOOK).min(SHUTDOWN_LOOK)),
+        };
         bump(&self.counters().parks);
         self.note_cpu();
         self.driver().enter(1, timeout);
@@ -43,6 +51,7 @@ impl Worker {
             || self.driver().remote().has_mail()
             || self.driver().ring().ready() > 0
             || self.driver().wants_enter()
+            || self.driver().has_unfinished_business()
             || self.work_is_visible()
             || self.shared().phase() != Phase::Running && self.must_continue_shutdown()
     }

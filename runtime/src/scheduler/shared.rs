@@ -189,11 +189,11 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // A wake-up from outside may have come after the workers had gone.
-        self.end_injected();
         while self.has_foreign() {
             std::thread::yield_now();
         }
+        // A wake-up from outside may have come after the workers had gone.
+        self.end_injected();
     }
 }
 

@@ -52,6 +52,8 @@ pub struct ShutdownReport {
     pub stuck_blocking_threads: usize,
     /// Operations that the kernel would not let go of; their memory is leaked on purpose.
     pub leaked_operations: u64,
+    /// Tasks that did not end, because something they share with a stuck one did not; leaked as well.
+    pub unfinished_tasks: usize,
 }
 
 impl ShutdownReport {
@@ -78,6 +80,7 @@ struct EndingState {
     deadline: Option<Instant>,
     exited: usize,
     leaked_operations: u64,
+    unfinished_tasks: usize,
 }
 
 impl Ending {
@@ -100,21 +103,22 @@ impl Ending {
             .is_none_or(|deadline| Instant::now() >= deadline)
     }
 
-    fn worker_exits(&self, leaked: u64) {
+    fn worker_exits(&self, leaked: u64, unfinished: usize) {
         let mut state = self.state();
         state.exited += 1;
         state.leaked_operations += leaked;
+        state.unfinished_tasks += unfinished;
         self.changed.notify_all();
     }
 
     /// A worker whose thread could not be started counts as gone.
     pub(crate) fn never_started(&self) {
         self.quiet.fetch_add(1, Ordering::SeqCst);
-        self.worker_exits(0);
+        self.worker_exits(0, 0);
     }
 
-    /// Waits until all workers have exited. Returns how many have not, and the operations leaked.
-    pub(crate) fn wait(&self, deadline: Instant) -> (usize, u64) {
+    /// Waits until all workers have exited, and reports what they left.
+    pub(crate) fn wait(&self, deadline: Instant) -> ShutdownReport {
         let mut state = self.state();
         while state.exited < self.workers {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
@@ -123,7 +127,12 @@ impl Ending {
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        (self.workers - state.exited, state.leaked_operations)
+        ShutdownReport {
+            stuck_workers: self.workers - state.exited,
+            stuck_blocking_threads: 0,
+            leaked_operations: state.leaked_operations,
+            unfinished_tasks: state.unfinished_tasks,
+        }
     }
 }
 
@@ -210,7 +219,14 @@ impl Worker {
         }
         self.set_quiet(true);
         self.drain();
-        self.shared().ending.worker_exits(self.driver().in_flight());
+        self.read_mail();
+        if self.has_task() {
+            // Woken by the last completions.
+            return false;
+        }
+        self.shared()
+            .ending
+            .worker_exits(self.driver().in_flight(), self.list().len());
         true
     }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::Worker as Queue;
@@ -64,6 +64,7 @@ pub(crate) struct Worker {
     timers: Timers,
     tick: Cell<u32>,
     lifo_streak: Cell<u32>,
+    pinned_turn: Cell<bool>,
     wakes_to_back: Cell<bool>,
     migrate_to: Cell<Option<usize>>,
     random: Cell<u64>,
@@ -97,6 +98,7 @@ impl Worker {
             timers: Timers::new(),
             tick: Cell::new(0),
             lifo_streak: Cell::new(0),
+            pinned_turn: Cell::new(false),
             wakes_to_back: Cell::new(false),
             migrate_to: Cell::new(None),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)),
@@ -163,9 +165,11 @@ impl Worker {
         self.current.get()
     }
 
-    /// Whether the pinned queue has its turn: every other poll, so that neither starves the other.
+    /// Whether the pinned queue has its turn: every other time it is asked, so that neither starves the other.
     pub(crate) fn takes_pinned_now(&self) -> bool {
-        self.tick.get() & 1 == 0
+        let turn = !self.pinned_turn.get();
+        self.pinned_turn.set(turn);
+        turn
     }
 
     pub(crate) fn wakes_to_back(&self) -> bool {
@@ -271,10 +275,24 @@ impl Worker {
         match self.migrate_to.take() {
             Some(to) if to != self.index && !task.header().pinned => {
                 bump(&self.counters().migrations);
-                self.peers()[to].remote.send(Message::Run(task));
+                self.send_task(to, task);
             }
             _ => self.push_back(task),
         }
+    }
+
+    /// Sends a task to another worker, or to any if that one's thread is leaving.
+    fn send_task(&self, to: usize, task: TaskRef) {
+        let peer = &self.peers()[to];
+        peer.remote.send(Message::Run(task));
+        fence(Ordering::SeqCst);
+        if peer.present.load(Ordering::SeqCst) {
+            return;
+        }
+        for task in peer.remote.take_tasks() {
+            self.shared.injector.push(task);
+        }
+        self.shared.wake_one(self.index);
     }
 
     /// Drops the runtime's reference of a complete task, and its place in its owner's list.
@@ -400,5 +418,23 @@ impl Worker {
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let _guard = context::enter_worker(self);
         f()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let remote = self.driver.remote();
+        if !self.driver.close() {
+            // The kernel may still write into what these operations own.
+            std::mem::forget(remote.clone());
+        }
+        let leftover = self.list.len() > 0
+            || !self.queue.is_empty()
+            || !self.pinned.borrow().is_empty()
+            || !self.peer().lifo.is_empty();
+        if leftover {
+            // Tasks that never ended point to the runtime.
+            std::mem::forget(self.shared.clone());
+        }
     }
 }

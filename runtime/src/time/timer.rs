@@ -34,6 +34,8 @@ pub struct Timer {
     registration: Option<Registration>,
     /// A task that waits in its stead when it is polled outside the workers.
     elsewhere: Option<JoinHandle<()>>,
+    /// The runtime has ended: its clock will not get there.
+    stranded: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Timer {
             deadline,
             registration: None,
             elsewhere: None,
+            stranded: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl Timer {
     /// Sets another deadline; the timer can be awaited again, also after it has completed.
     pub fn reset(&mut self, deadline: Instant) {
         self.deregister();
+        self.stranded = false;
         self.deadline = deadline;
     }
 
@@ -117,8 +121,12 @@ impl Timer {
                 self.elsewhere = None;
                 Poll::Ready(())
             }
-            // The runtime has ended: its clock will not get there.
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => {
+                self.elsewhere = None;
+                self.stranded = true;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -130,7 +138,7 @@ impl Future for Timer {
         let identity = Identity::of(cx.waker());
         if let Some(registration) = &mut self.registration {
             if !registration.state.is_complete() {
-                if registration.waker == identity {
+                if registration.waker == identity && registration.state.has_waker() {
                     return Poll::Pending;
                 }
                 registration.waker = identity;
@@ -144,6 +152,9 @@ impl Future for Timer {
         }
         if self.is_elapsed() {
             return Poll::Ready(());
+        }
+        if self.stranded {
+            return Poll::Pending;
         }
         if self.elsewhere.is_some() {
             return self.poll_elsewhere(cx);
