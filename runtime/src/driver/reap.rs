@@ -31,6 +31,8 @@ struct Scratch {
     wakers: Vec<Waker>,
     orphans: Vec<(Token, Completion)>,
     lagging: Vec<Token>,
+    /// A ring of the bell was among the completions.
+    bell: bool,
 }
 
 impl Default for Reaper {
@@ -41,6 +43,7 @@ impl Default for Reaper {
                 wakers: Vec::with_capacity(BATCH),
                 orphans: Vec::new(),
                 lagging: Vec::new(),
+                bell: false,
             }),
         }
     }
@@ -64,6 +67,9 @@ impl Reaper {
             }
             while let Some((token, completion)) = scratch.orphans.pop() {
                 dispose(remote, token, completion);
+            }
+            if std::mem::take(&mut scratch.bell) {
+                pass_on_the_bell(remote);
             }
             while let Some(token) = scratch.lagging.pop() {
                 cancel(remote, token);
@@ -100,6 +106,7 @@ impl Scratch {
             return;
         }
         if token == Token::WAKE {
+            self.bell = true;
             if !completion.has_more() {
                 remote.wake_lost.store(true, Ordering::Relaxed);
             }
@@ -152,6 +159,15 @@ impl Scratch {
         } else {
             self.wakers.extend(waker);
         }
+    }
+}
+
+/// A watcher that drains a sibling's queue may take the very completion that was to end the sibling's
+/// sleep: the sibling looks lively to it once it has been claimed, and may still be on its way into the
+/// kernel. So the bell is rung once more.
+fn pass_on_the_bell(remote: &Arc<Remote>) {
+    if crate::context::with_driver(remote, |_| ()).is_none() {
+        remote.ring_the_bell();
     }
 }
 
