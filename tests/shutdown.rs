@@ -206,7 +206,8 @@ async fn talk(stop: Arc<AtomicBool>) -> u32 {
         }
     });
     let mut number = 0_u32;
-    while !stop.load(Ordering::SeqCst) {
+    // One message at least.
+    while number == 0 || !stop.load(Ordering::SeqCst) {
         let message = number.to_le_bytes().to_vec();
         ops::send(&here, message, 0, 0x100).await.0.unwrap();
         let mut answer = Vec::new();
@@ -228,7 +229,7 @@ async fn talk_tcp(stop: Arc<AtomicBool>) -> u32 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut number = 0_u32;
-    while !stop.load(Ordering::SeqCst) {
+    while number == 0 || !stop.load(Ordering::SeqCst) {
         let client = spawn(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let data: Vec<u8> = (0..BULK).map(|at| (at % 253) as u8).collect();
