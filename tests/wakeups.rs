@@ -136,6 +136,10 @@ fn runtimes(test: impl Fn(&Runtime)) {
         // Nobody looks after sleepers here, so a lost wake-up is not mended by chance.
         let unwatched = builder(2, profile).watch_interval(None).build();
         test(&unwatched.unwrap());
+        // Here everybody looks after everybody, and must not take a wake-up that is meant for another.
+        let eager = Duration::from_micros(5);
+        let watched = builder(4, profile).watch_interval(eager).build();
+        test(&watched.unwrap());
     }
 }
 
