@@ -274,7 +274,7 @@ impl Driver {
     }
 
     /// Whether something waits for the next reap that is no completion: entries in the backlog, or a
-    /// wake poll that ended and that a sibling may have reaped.
+    /// wake poll that ended.
     #[inline]
     pub(crate) fn has_unfinished_business(&self) -> bool {
         self.remote.wake_lost.load(Ordering::Relaxed) || !self.backlog.borrow().is_empty()

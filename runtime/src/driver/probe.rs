@@ -93,7 +93,7 @@ fn next_completion(ring: &Ring) -> io::Result<cqueue::Entry> {
             _ => {}
         }
         // SAFETY: nobody else knows of this ring.
-        unsafe { ring.take_completions(&mut batch) };
+        unsafe { ring.take_completions(&mut batch, |_| false) };
         if let Some(entry) = batch.pop() {
             return Ok(entry);
         }

@@ -87,9 +87,10 @@ impl Scratch {
             return 0;
         };
         let Some(ring) = guard.ring() else { return 0 };
+        let foreign = !is_own(remote);
         self.batch.clear();
         // SAFETY: the guard is the CQ lock.
-        unsafe { ring.take_completions(&mut self.batch) };
+        unsafe { ring.take_completions(&mut self.batch, |entry| foreign && ends_the_bell(entry)) };
         let batch = std::mem::take(&mut self.batch);
         for entry in &batch {
             let token = Token::from_raw(entry.user_data());
@@ -162,11 +163,22 @@ impl Scratch {
     }
 }
 
+/// Whether the current worker is the one that `remote` belongs to.
+fn is_own(remote: &Arc<Remote>) -> bool {
+    crate::context::with_driver(remote, |_| ()).is_some()
+}
+
+/// Whether this is the last completion of a wake poll. Only the owner takes it: it may be about to sleep,
+/// and without the poll nothing else would wake it. Left in the queue, it keeps the owner from sleeping.
+fn ends_the_bell(entry: &cqueue::Entry) -> bool {
+    entry.user_data() == Token::WAKE.raw() && !Completion::from_entry(entry).has_more()
+}
+
 /// A watcher that drains a sibling's queue may take the very completion that was to end the sibling's
 /// sleep: the sibling looks lively to it once it has been claimed, and may still be on its way into the
-/// kernel. So the bell is rung once more.
+/// kernel. So the bell is rung once more; the poll that hears it is armed (see [`ends_the_bell`]).
 fn pass_on_the_bell(remote: &Arc<Remote>) {
-    if crate::context::with_driver(remote, |_| ()).is_none() {
+    if !is_own(remote) {
         remote.ring_the_bell();
     }
 }

@@ -280,12 +280,17 @@ impl Ring {
         sys::enter(self.fd(), self.unsubmitted(), 0, sys::ENTER_GETEVENTS, None)
     }
 
-    /// Moves every visible completion into `batch`, up to its spare capacity, and frees their places.
+    /// Moves visible completions into `batch` and frees their places: up to the batch's spare capacity, or
+    /// to the first one that `stays` says is to be left where it is.
     ///
     /// # Safety
     ///
     /// The caller holds the CQ lock of this ring.
-    pub(crate) unsafe fn take_completions(&self, batch: &mut Vec<cqueue::Entry>) {
+    pub(crate) unsafe fn take_completions(
+        &self,
+        batch: &mut Vec<cqueue::Entry>,
+        stays: impl Fn(&cqueue::Entry) -> bool,
+    ) {
         let mut head = Self::word(&self.cq_head).load(Ordering::Relaxed);
         let tail = Self::word(&self.cq_tail).load(Ordering::Acquire);
         while head != tail && batch.len() < batch.capacity() {
@@ -293,7 +298,11 @@ impl Ring {
             let cell = unsafe { self.cqes.add((head & self.cq_mask) as usize) };
             // SAFETY: the kernel published this entry with the tail and leaves it alone until the
             // head passes it; the lock keeps other readers out.
-            batch.push(unsafe { cell.read() });
+            let entry = unsafe { cell.read() };
+            if stays(&entry) {
+                break;
+            }
+            batch.push(entry);
             head = head.wrapping_add(1);
         }
         Self::word(&self.cq_head).store(head, Ordering::Release);

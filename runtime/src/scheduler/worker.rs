@@ -165,7 +165,8 @@ impl Worker {
         self.current.get()
     }
 
-    /// Whether the pinned queue has its turn: every other time it is asked, so that neither starves the other.
+    /// Whether the pinned queue has its turn: every other time it is asked, so that neither starves the
+    /// other.
     pub(crate) fn takes_pinned_now(&self) -> bool {
         let turn = !self.pinned_turn.get();
         self.pinned_turn.set(turn);
