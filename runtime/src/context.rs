@@ -128,6 +128,12 @@ pub(crate) fn better_place(cpu: i32) -> Option<usize> {
     with_worker(|worker| worker.better_place(cpu)).flatten()
 }
 
+/// The current worker, if the current task should receive there from now on instead of through the ring
+/// of `home`.
+pub(crate) fn should_stay(home: &Remote, asked_now_and_then: bool) -> Option<usize> {
+    with_worker(|worker| worker.should_stay(home, asked_now_and_then)).flatten()
+}
+
 /// Has every worker of the current runtime look at its timers.
 #[cfg(feature = "test-util")]
 pub(crate) fn wake_every_worker() {

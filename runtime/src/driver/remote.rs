@@ -130,6 +130,8 @@ pub(crate) struct Remote {
     pub(crate) cpu: AtomicI32,
     /// The worker's thread, 0 while it has none.
     pub(crate) thread: AtomicI32,
+    /// A sibling has found the worker stuck in a task, and the worker has not got on since.
+    stuck: AtomicBool,
     pub(crate) counters: CachePadded<Counters>,
 }
 
@@ -154,6 +156,7 @@ impl Remote {
             wake_lost: AtomicBool::new(true),
             cpu: AtomicI32::new(-1),
             thread: AtomicI32::new(0),
+            stuck: AtomicBool::new(false),
             counters: CachePadded::default(),
         })
     }
@@ -177,6 +180,24 @@ impl Remote {
             .submissions
             .load(Ordering::Relaxed)
             .wrapping_sub(completed)
+    }
+
+    /// Whether a sibling has found the worker stuck in a task that it has not left yet.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// A sibling says that the worker is stuck.
+    pub(crate) fn mark_stuck(&self) {
+        self.stuck.store(true, Ordering::Relaxed);
+    }
+
+    /// The owner says that it gets on.
+    #[inline]
+    pub(crate) fn clear_stuck(&self) {
+        if self.is_stuck() {
+            self.stuck.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Puts a message into the mailbox and sees to it that the worker reads it.

@@ -205,25 +205,28 @@ impl Receiver {
         }
     }
 
-    /// Looks now and then whether the task should move to the CPU where the data arrives, and cancels
-    /// the receive if so: it goes on from there.
+    /// Looks whether the task should receive on another worker, and cancels the receive if so: it goes on
+    /// from there. At home the question is, now and then, whether the data arrives on another's CPU;
+    /// away from home, whether to stay.
     fn follow(&mut self, remote: &Arc<Remote>) {
         self.until_follow -= 1;
-        if self.until_follow > 0 {
+        let due = self.until_follow == 0;
+        if due {
+            self.until_follow = FOLLOW_INTERVAL;
+        }
+        if self.moving_to.is_some() {
             return;
         }
-        self.until_follow = FOLLOW_INTERVAL;
-        if self.moving_to.is_some() || context::with_driver(remote, |_| ()).is_none() {
-            return;
-        }
-        let Some(cpu) = incoming_cpu(&self.fd) else {
-            return;
+        let target = if context::with_driver(remote, |_| ()).is_none() {
+            context::should_stay(remote, due)
+        } else if due {
+            incoming_cpu(&self.fd).and_then(context::better_place)
+        } else {
+            None
         };
-        if let Some(target) = context::better_place(cpu) {
+        if let (Some(target), Some(armed)) = (target, &mut self.armed) {
             self.moving_to = Some(target);
-            if let Some(armed) = &mut self.armed {
-                armed.cancel();
-            }
+            armed.cancel();
         }
     }
 

@@ -165,6 +165,7 @@ impl Worker {
 
     /// Takes tasks and completions of a sibling that does not get on.
     fn rescue(&self, peer: &Peer) {
+        peer.remote.mark_stuck();
         // All of it: whatever is left behind waits for another look.
         while self.steal_from(&peer.stealer) {}
         if let Some(task) = peer.lifo.take() {

@@ -350,6 +350,7 @@ impl Worker {
     /// Submits and reaps without waiting. Returns whether any completion came.
     pub(crate) fn do_io(&self) -> bool {
         self.last_io.set(Instant::now());
+        self.driver.remote().clear_stuck();
         if self.driver.wants_enter() {
             if self.driver.ring().has_overflow() {
                 bump(&self.counters().overflows);
