@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
 use crossbeam_utils::CachePadded;
@@ -21,6 +22,9 @@ use crate::metrics::Counters;
 use crate::scheduler::idle::IdleSet;
 use crate::task::TaskRef;
 use crate::time::TimerKey;
+
+/// How long a worker that was stuck counts as one that may be stuck again.
+const STUCK_MEMORY: Duration = Duration::from_millis(100);
 
 /// What a worker is asked to do by others.
 #[derive(Debug)]
@@ -132,6 +136,9 @@ pub(crate) struct Remote {
     pub(crate) thread: AtomicI32,
     /// A sibling has found the worker stuck in a task, and the worker has not got on since.
     stuck: AtomicBool,
+    /// When that was last, in microseconds since `born`; 0 for never.
+    stuck_at: AtomicU64,
+    born: Instant,
     pub(crate) counters: CachePadded<Counters>,
 }
 
@@ -157,6 +164,8 @@ impl Remote {
             cpu: AtomicI32::new(-1),
             thread: AtomicI32::new(0),
             stuck: AtomicBool::new(false),
+            stuck_at: AtomicU64::new(0),
+            born: Instant::now(),
             counters: CachePadded::default(),
         })
     }
@@ -190,6 +199,17 @@ impl Remote {
     /// A sibling says that the worker is stuck.
     pub(crate) fn mark_stuck(&self) {
         self.stuck.store(true, Ordering::Relaxed);
+        self.stuck_at.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Whether a sibling has found the worker stuck not long ago, so that it may be again.
+    pub(crate) fn was_stuck_lately(&self) -> bool {
+        let at = self.stuck_at.load(Ordering::Relaxed);
+        at != 0 && self.age().saturating_sub(at) < STUCK_MEMORY.as_micros() as u64
+    }
+
+    fn age(&self) -> u64 {
+        self.born.elapsed().as_micros() as u64
     }
 
     /// The owner says that it gets on.

@@ -26,8 +26,12 @@ impl Worker {
         if !self.shared().config.steals || self.current().is_none_or(|task| task.header().pinned) {
             return None;
         }
-        let here = self.driver().remote().in_flight();
-        let crowded = || asked_now_and_then && home.in_flight() > CROWD * here + CROWD_MARGIN;
+        let here = self.driver().remote();
+        let crowded = || {
+            asked_now_and_then
+                && home.in_flight() > CROWD * here.in_flight() + CROWD_MARGIN
+                && !here.was_stuck_lately()
+        };
         (home.is_stuck() || crowded()).then_some(self.index())
     }
 
@@ -45,6 +49,7 @@ impl Worker {
             *index != self.index()
                 && peer.present.load(Ordering::Relaxed)
                 && peer.remote.cpu.load(Ordering::Relaxed) == cpu
+                && !peer.remote.was_stuck_lately()
         })?;
         let (ours, theirs) = (here.in_flight(), peer.remote.in_flight());
         let margin = 2 + (ours + theirs) / 32;

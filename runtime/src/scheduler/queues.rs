@@ -56,9 +56,22 @@ impl LifoSlot {
 impl Peer {
     /// Whether the time this worker needs for its queue is worth moving tasks to another core. What is
     /// not is run by the worker itself, or taken by the watcher if it gets stuck.
+    ///
+    /// A worker between two tasks is about to take the first itself. Taking a lone task away from one that
+    /// has just been woken for it would move tasks, and what comes with them, back and forth.
     pub(crate) fn is_worth_stealing_from(&self) -> bool {
-        let backlog = self.stealer.len() as u64;
+        let queued = self.stealer.len() as u64;
+        let backlog = if self.is_in_task() {
+            queued
+        } else {
+            queued.saturating_sub(1)
+        };
         backlog * u64::from(self.mean_poll.load(Ordering::Relaxed)) >= STEAL_WORTH
+    }
+
+    /// Whether the worker is in a task right now.
+    pub(crate) fn is_in_task(&self) -> bool {
+        !self.tick.load(Ordering::Relaxed).is_multiple_of(2)
     }
 }
 

@@ -22,15 +22,17 @@ use crate::scheduler::shared::Peer;
 use crate::scheduler::signal;
 use crate::scheduler::worker::Worker;
 
-/// The watch interval doubles with every look that finds nobody stuck, up to this multiple of the
+/// The watch interval doubles with every look that finds nothing to rescue, up to this multiple of the
 /// configured one.
 const MAX_BACKOFF: u32 = 16;
+/// The same while somebody is stuck, who may have something to rescue at any time.
+const STUCK_BACKOFF: u32 = 4;
 /// Most workers that watch at a time. Two, so that one is left when the other gets work of its own and
 /// nobody has to be called.
 const WATCHERS: usize = 2;
 /// Looks without any sign of life before the watcher goes to sleep for good.
 const PATIENCE: u32 = 32;
-/// After somebody was found stuck the interval stays short for this long.
+/// After something was rescued the interval stays short for this long.
 const ALERT: Duration = Duration::from_millis(20);
 /// How long to wait for a signalled sibling's completions.
 const SIGNAL_PATIENCE: Duration = Duration::from_micros(150);
@@ -38,32 +40,85 @@ const SIGNAL_PATIENCE: Duration = Duration::from_micros(150);
 /// What a watcher remembers.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Ticks of all workers at the last look.
-    seen: Box<[Cell<u32>]>,
+    /// Of all workers.
+    seen: Box<[Cell<Sight>]>,
     last_look: Cell<Instant>,
-    last_stuck: Cell<Option<Instant>>,
-    /// The present multiple of the configured interval.
+    last_rescue: Cell<Option<Instant>>,
+    /// The present multiple of the configured interval, while nobody is in a task for long.
     backoff: Cell<u32>,
+    /// The same while somebody is, and has nothing to rescue.
+    stuck_backoff: Cell<u32>,
     /// Looks left before a quiet runtime is left alone.
     patience: Cell<u32>,
     /// The worker has slept since it last ran a task.
     has_slept: Cell<bool>,
 }
 
+/// The tick of a sibling, and since when it is known to be that.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    tick: u32,
+    since: Instant,
+}
+
 impl Watch {
     pub(crate) fn new(peers: usize) -> Self {
+        let now = Instant::now();
+        let sight = Sight {
+            tick: 0,
+            since: now,
+        };
         Self {
-            seen: (0..peers).map(|_| Cell::new(0)).collect(),
-            last_look: Cell::new(Instant::now()),
-            last_stuck: Cell::new(None),
+            seen: (0..peers).map(|_| Cell::new(sight)).collect(),
+            last_look: Cell::new(now),
+            last_rescue: Cell::new(None),
             backoff: Cell::new(1),
+            stuck_backoff: Cell::new(1),
             patience: Cell::new(0),
             has_slept: Cell::new(true),
         }
     }
 
-    fn is_alert(&self) -> bool {
-        self.last_stuck.get().is_some_and(|at| at.elapsed() < ALERT)
+    fn is_alert(&self, now: Instant) -> bool {
+        self.last_rescue
+            .get()
+            .is_some_and(|at| now.duration_since(at) < ALERT)
+    }
+
+    /// Looks at a sibling. Returns how long it is known to have stood still.
+    fn look(&self, index: usize, peer: &Peer, now: Instant) -> Duration {
+        let tick = peer.tick.load(Ordering::Relaxed);
+        let seen = &self.seen[index];
+        if seen.get().tick != tick {
+            seen.set(Sight { tick, since: now });
+        }
+        now.duration_since(seen.get().since)
+    }
+
+    /// How many intervals to sleep before the next look.
+    fn intervals(&self, now: Instant, someone_is_in_a_task: bool) -> u32 {
+        if self.is_alert(now) {
+            1
+        } else if someone_is_in_a_task {
+            self.stuck_backoff.get()
+        } else {
+            self.backoff.get()
+        }
+    }
+
+    /// Takes note of what a look has found.
+    fn conclude(&self, now: Instant, any_stuck: bool, any_rescued: bool) {
+        if any_rescued {
+            self.last_rescue.set(Some(now));
+            self.backoff.set(1);
+            self.stuck_backoff.set(1);
+        } else if any_stuck {
+            let backoff = (self.stuck_backoff.get() * 2).min(STUCK_BACKOFF);
+            self.stuck_backoff.set(backoff);
+        } else {
+            self.stuck_backoff.set(1);
+            self.backoff.set((self.backoff.get() * 2).min(MAX_BACKOFF));
+        }
     }
 }
 
@@ -108,10 +163,15 @@ impl Worker {
             return None;
         }
         let shared = self.shared();
-        let active = self.siblings().any(|(index, peer)| {
-            (!shared.idle.is_parked(index) && peer.present.load(Ordering::Relaxed))
-                || peer.tick.load(Ordering::Relaxed) != self.watch.seen[index].get()
-        });
+        let now = Instant::now();
+        let (mut active, mut in_task) = (false, false);
+        for (index, peer) in self.siblings() {
+            let asleep = shared.idle.is_parked(index) || !peer.present.load(Ordering::Relaxed);
+            let before = self.watch.seen[index].get().tick;
+            self.watch.look(index, peer, now);
+            active |= !asleep || self.watch.seen[index].get().tick != before;
+            in_task |= !asleep && peer.is_in_task();
+        }
         if active {
             self.watch.patience.set(PATIENCE);
         } else if self.watch.patience.get() > 0 {
@@ -125,55 +185,50 @@ impl Worker {
             shared.watchers.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        let backoff = if self.watch.is_alert() {
-            1
-        } else {
-            self.watch.backoff.get()
-        };
-        Some(interval * backoff)
+        Some(interval * self.watch.intervals(now, in_task))
     }
 
     /// Called after sleeping as the watcher: looks after the siblings if it is time to.
     pub(super) fn end_watch(&self, slept: Duration) {
-        self.shared().watchers.fetch_sub(1, Ordering::AcqRel);
-        if self.watch.last_look.get().elapsed() < slept {
+        let shared = self.shared();
+        shared.watchers.fetch_sub(1, Ordering::AcqRel);
+        let now = Instant::now();
+        let Some(interval) = shared.config.watch_interval else {
+            return;
+        };
+        if now.duration_since(self.watch.last_look.get()) < slept {
             return;
         }
-        self.watch.last_look.set(Instant::now());
-        let mut any_stuck = false;
-        for (index, peer) in self.peers().iter().enumerate() {
-            let seen = &self.watch.seen[index];
-            let tick = peer.tick.load(Ordering::Relaxed);
-            let stuck = seen.replace(tick) == tick
-                && index != self.index()
-                && !self.shared().idle.is_parked(index)
+        self.watch.last_look.set(now);
+        let (mut any_stuck, mut any_rescued) = (false, false);
+        for (index, peer) in self.siblings() {
+            let still = self.watch.look(index, peer, now);
+            let stuck = still >= interval
+                && !shared.idle.is_parked(index)
                 && peer.present.load(Ordering::Acquire);
             if stuck {
                 any_stuck = true;
-                self.rescue(peer);
+                any_rescued |= self.rescue(peer);
             }
         }
-        if any_stuck {
-            self.watch.last_stuck.set(Some(Instant::now()));
-            self.watch.backoff.set(1);
-        } else {
-            self.watch
-                .backoff
-                .set((self.watch.backoff.get() * 2).min(MAX_BACKOFF));
-        }
+        self.watch.conclude(now, any_stuck, any_rescued);
     }
 
-    /// Takes tasks and completions of a sibling that does not get on.
-    fn rescue(&self, peer: &Peer) {
+    /// Takes tasks and completions of a sibling that does not get on. Returns whether there were any.
+    fn rescue(&self, peer: &Peer) -> bool {
         peer.remote.mark_stuck();
+        let mut any = false;
         // All of it: whatever is left behind waits for another look.
-        while self.steal_from(&peer.stealer) {}
+        while self.steal_from(&peer.stealer) {
+            any = true;
+        }
         if let Some(task) = peer.lifo.take() {
             self.queue().push(task);
             add(&self.counters().stolen_tasks, 1);
+            any = true;
         }
         let Some((waiting, deferred)) = inspect(peer) else {
-            return;
+            return any;
         };
         if waiting {
             bump(&self.counters().rescues);
@@ -185,6 +240,7 @@ impl Worker {
         }
         let count = self.waking_to_back(|| self.driver().reaper().reap(&peer.remote));
         add(&self.counters().rescued_completions, count as u64);
+        any || count > 0
     }
 
     fn rescue_by_signal(&self, peer: &Peer) {

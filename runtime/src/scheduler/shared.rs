@@ -24,7 +24,8 @@ pub(crate) struct Peer {
     pub(crate) remote: Arc<Remote>,
     pub(crate) stealer: Stealer<TaskRef>,
     pub(crate) lifo: CachePadded<LifoSlot>,
-    /// Polls the worker has started; a sibling sees by it whether the worker gets on.
+    /// Twice the polls the worker has started, less one during a poll. A sibling sees by it whether the
+    /// worker gets on, and whether it is in a task now.
     pub(crate) tick: CachePadded<AtomicU32>,
     /// Nanoseconds a poll takes on average, as the worker last estimated it; 0 means next to nothing.
     pub(crate) mean_poll: AtomicU32,

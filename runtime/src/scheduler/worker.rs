@@ -88,6 +88,7 @@ impl Worker {
     ) -> Self {
         let peers = shared.peers.len();
         let now = Instant::now();
+        let timers = Timers::new(shared.config.timer_slack);
         Self {
             shared,
             index,
@@ -95,7 +96,7 @@ impl Worker {
             queue,
             pinned: RefCell::new(VecDeque::new()),
             list: OwnedList::default(),
-            timers: Timers::new(),
+            timers,
             tick: Cell::new(0),
             lifo_streak: Cell::new(0),
             pinned_turn: Cell::new(false),
@@ -228,7 +229,10 @@ impl Worker {
         loop {
             if root.is_woken() {
                 self.call_watcher();
-                if root.poll_if_woken() {
+                self.begin_poll();
+                let done = root.poll_if_woken();
+                self.end_poll();
+                if done {
                     return;
                 }
             }
@@ -251,9 +255,7 @@ impl Worker {
     /// Runs one task taken from a queue.
     #[inline]
     pub(crate) fn run_task(&self, task: TaskRef) {
-        let tick = self.tick.get().wrapping_add(1);
-        self.tick.set(tick);
-        self.peer().tick.store(tick, Ordering::Relaxed);
+        self.begin_poll();
         bump(&self.counters().polls);
         if self.shared.phase() != Phase::Running {
             self.set_quiet(false);
@@ -262,6 +264,7 @@ impl Worker {
         self.current.set(Some(task));
         let outcome = task.run();
         self.current.set(None);
+        self.end_poll();
         match outcome {
             Outcome::Idle => {
                 self.migrate_to.set(None);
@@ -269,6 +272,20 @@ impl Worker {
             Outcome::Reschedule => self.reschedule(task),
             Outcome::Complete => self.retire(task),
         }
+    }
+
+    #[inline]
+    fn begin_poll(&self) {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        let published = tick.wrapping_mul(2).wrapping_sub(1);
+        self.peer().tick.store(published, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn end_poll(&self) {
+        let published = self.tick.get().wrapping_mul(2);
+        self.peer().tick.store(published, Ordering::Relaxed);
     }
 
     #[inline]

@@ -15,7 +15,9 @@ use crate::time::{Instant, TimerKey};
 /// reaper.
 pub(crate) type TimerState = Arc<SlotState>;
 
-/// Completes at its deadline: never early, and as soon after as the worker gets to it.
+/// Completes at its deadline: never early, and as soon after as the worker gets to it. A worker that
+/// sleeps may serve it a little later, together with others
+/// (see [`Builder::timer_slack`](crate::Builder::timer_slack)).
 ///
 /// It is registered with the wheel of the worker that first polls it before the deadline; a timer that
 /// is never polled costs nothing. Sleeps, timeouts and intervals of `heist-sync` are built on it.
@@ -150,7 +152,8 @@ impl Future for Timer {
             // the clock decides.
             self.registration = None;
         }
-        if self.is_elapsed() {
+        let now = Instant::now();
+        if now >= self.deadline {
             return Poll::Ready(());
         }
         if self.stranded {
@@ -162,7 +165,7 @@ impl Future for Timer {
         let state = TimerState::new(SlotState::new());
         state.arm(cx.waker().clone());
         let registered = context::with_timers(|remote, timers| {
-            let key = timers.insert(self.deadline, state.clone());
+            let key = timers.insert(now, self.deadline, state.clone());
             Registration {
                 state,
                 remote: remote.clone(),

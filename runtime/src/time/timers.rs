@@ -10,19 +10,25 @@ use crate::time::{Instant, timer::TimerState};
 /// Names a timer in its worker's wheel.
 pub(crate) type TimerKey = Key;
 
+/// A timer may be late by its length divided by this.
+const SLACK_PART: u128 = 16;
+
 /// A worker's timers, used on its thread only.
 #[derive(Debug)]
 pub(crate) struct Timers {
     /// The wheel's zero.
     start: Instant,
+    /// Nanoseconds a timer may be late at most for the sake of fewer wake-ups.
+    slack: u64,
     wheel: RefCell<Wheel<TimerState>>,
     fired: RefCell<Vec<TimerState>>,
 }
 
 impl Timers {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(slack: Duration) -> Self {
         Self {
             start: Instant::now(),
+            slack: u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX),
             wheel: RefCell::new(Wheel::new(0)),
             fired: RefCell::new(Vec::new()),
         }
@@ -33,8 +39,15 @@ impl Timers {
         u64::try_from(instant.duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn insert(&self, deadline: Instant, state: TimerState) -> TimerKey {
-        self.wheel.borrow_mut().insert(self.nanos(deadline), state)
+    /// Registers a timer, at `now`. It may be late by a part of its length, so that one wake-up serves
+    /// several, unless the worker is awake anyway.
+    pub(crate) fn insert(&self, now: Instant, deadline: Instant, state: TimerState) -> TimerKey {
+        let length = deadline.duration_since(now).as_nanos() / SLACK_PART;
+        let slack = u64::try_from(length).unwrap_or(u64::MAX).min(self.slack);
+        let deadline = self.nanos(deadline);
+        self.wheel
+            .borrow_mut()
+            .insert_with_slack(deadline, slack, state)
     }
 
     pub(crate) fn remove(&self, key: TimerKey) {
@@ -47,11 +60,11 @@ impl Timers {
         self.wheel.borrow().len() == 0
     }
 
-    /// Time until the next deadline, `None` when there is none.
+    /// Time until the next wake-up is due, `None` when there is no timer.
     pub(crate) fn next(&self) -> Option<Duration> {
-        let deadline = self.wheel.borrow().next_deadline()?;
+        let wake = self.wheel.borrow().next_wake()?;
         let now = self.nanos(Instant::now());
-        Some(Duration::from_nanos(deadline.saturating_sub(now)))
+        Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
     /// Fires what is due. Returns how many.

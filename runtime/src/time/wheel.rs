@@ -27,12 +27,17 @@
 //! is the reason for the overlap: among 100,000 timers of up to 100 ms, a slot of 67 ms would hold
 //! most of them, and cascading it would stall its thread for milliseconds.
 //!
-//! # The next deadline
+//! # The next wake-up
 //!
-//! Each slot remembers the smallest deadline put into it, and the smallest of the levels' earliest
-//! slots is what [`Wheel::next_deadline`] answers. It is exact unless that very entry has been
-//! removed from a slot that still holds two or more others; it is then early, never late, and the
-//! [`expire`](Wheel::expire) that it causes takes the slot apart and so finds a better one.
+//! A timer may have *slack*: it is due at its deadline, but nobody need wake up for it alone before its
+//! deadline plus slack. Timers that lie close together are so served by one wake-up.
+//!
+//! Each slot remembers the smallest deadline put into it, and the smallest wake-up time. The earliest
+//! slot of a level has its smallest deadline; the smallest wake-up time may be that of a later slot that
+//! starts before it, so those are looked through too. The answer of [`Wheel::next_wake`] is exact unless
+//! that very entry has been removed from a slot that still holds two or more others; it is then early,
+//! never late, and the [`expire`](Wheel::expire) that it causes takes the slot apart and so finds a better
+//! one.
 //!
 //! # Costs
 //!
@@ -74,8 +79,17 @@ struct Entry<T> {
     generation: u32,
     /// The slot it hangs in, as an index into `Wheel::slots`.
     place: u16,
+    /// How long after the deadline a wake-up does, in ticks.
+    slack: u16,
     /// What the caller gave; empty in a free place.
     payload: Option<T>,
+}
+
+impl<T> Entry<T> {
+    /// When somebody has to wake up for it.
+    fn wake(&self) -> u64 {
+        wake_time(self.deadline, self.slack)
+    }
 }
 
 /// The circular list of the entries that share a slot.
@@ -83,12 +97,15 @@ struct Entry<T> {
 struct Slot {
     /// No entry of the slot is due before this. Exact while its owner has not been removed.
     earliest: u64,
+    /// No entry of the slot needs a wake-up before this. Exact likewise.
+    wake: u64,
     /// The first entry, or `NIL`. The last one is the first one's `prev`.
     head: u32,
 }
 
 const EMPTY: Slot = Slot {
     earliest: u64::MAX,
+    wake: u64::MAX,
     head: NIL,
 };
 
@@ -96,8 +113,10 @@ const EMPTY: Slot = Slot {
 pub(crate) struct Wheel<T> {
     /// `expire` has nothing to do before this time: neither a deadline nor a cascade.
     quiet_until: u64,
-    /// The answer of `next_deadline`; `u64::MAX` when empty.
+    /// No entry is due before this; `u64::MAX` when empty.
     next: u64,
+    /// The answer of `next_wake`; `u64::MAX` when empty.
+    wake: u64,
     /// The tick the wheel has reached.
     current: u64,
     /// Bit n: level n has an occupied slot.
@@ -120,6 +139,7 @@ impl<T> Wheel<T> {
         let mut wheel = Self {
             quiet_until: 0,
             next: u64::MAX,
+            wake: u64::MAX,
             current: now >> TICK_BITS,
             levels: 0,
             free: NIL,
@@ -137,15 +157,28 @@ impl<T> Wheel<T> {
         self.len
     }
 
-    /// Adds a timer. Any deadline is allowed, past ones included: the next `expire` yields those.
+    /// Adds a timer without slack. Any deadline is allowed, past ones included: the next `expire` yields
+    /// those.
     ///
     /// # Panics
     ///
     /// When four billion timers are pending.
+    #[cfg(test)]
     pub(crate) fn insert(&mut self, deadline: u64, payload: T) -> Key {
-        let index = self.allocate(deadline, payload);
+        self.insert_with_slack(deadline, 0, payload)
+    }
+
+    /// Adds a timer that nobody need wake up for alone before `slack` nanoseconds after its deadline. The
+    /// slack is rounded down to ticks, and is at most a second.
+    ///
+    /// # Panics
+    ///
+    /// When four billion timers are pending.
+    pub(crate) fn insert_with_slack(&mut self, deadline: u64, slack: u64, payload: T) -> Key {
+        let slack = u16::try_from(slack >> TICK_BITS).unwrap_or(u16::MAX);
+        let index = self.allocate(deadline, slack, payload);
         self.link(index);
-        self.tighten_bounds(deadline);
+        self.tighten_bounds(deadline, wake_time(deadline, slack));
         Key {
             index,
             generation: self.entries[index as usize].generation,
@@ -173,9 +206,11 @@ impl<T> Wheel<T> {
             if self.unlink(key.index) {
                 self.refresh_bounds();
             }
-            self.entries[key.index as usize].deadline = deadline;
+            let entry = &mut self.entries[key.index as usize];
+            entry.deadline = deadline;
+            let wake = entry.wake();
             self.link(key.index);
-            self.tighten_bounds(deadline);
+            self.tighten_bounds(deadline, wake);
         }
         true
     }
@@ -204,13 +239,13 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// A time that no pending timer is due before; `None` when none is pending.
+    /// When to wake up for the pending timers: the least of their deadlines plus slack; `None` when none
+    /// is pending.
     ///
-    /// It is the exact deadline of the earliest timer unless removals have hidden it (see the
-    /// module). An `expire` at the time given then yields nothing and improves the answer: each
-    /// such miss uses up at least one removal.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        (self.len != 0).then_some(self.next)
+    /// It is exact unless removals have hidden that timer (see the module). An `expire` at the time given
+    /// may then yield nothing and improves the answer: each such miss uses up at least one removal.
+    pub(crate) fn next_wake(&self) -> Option<u64> {
+        (self.len != 0).then_some(self.wake)
     }
 
     /// Takes out every timer whose deadline is at or before `now`, never one that is not, and hands
@@ -269,11 +304,13 @@ impl<T> Wheel<T> {
         let last = self.entries[self.slots[slot].head as usize].prev;
         let mut index = self.slots[slot].head;
         let mut earliest = u64::MAX;
+        let mut wake = u64::MAX;
         loop {
             let Entry {
                 deadline,
                 next,
                 generation,
+                slack,
                 ..
             } = self.entries[index as usize];
             if deadline <= now {
@@ -284,6 +321,7 @@ impl<T> Wheel<T> {
                 }
             } else {
                 earliest = earliest.min(deadline);
+                wake = wake.min(wake_time(deadline, slack));
             }
             if index == last {
                 break;
@@ -291,6 +329,7 @@ impl<T> Wheel<T> {
             index = next;
         }
         self.slots[slot].earliest = earliest;
+        self.slots[slot].wake = wake;
     }
 
     /// Moves the entries of the slot that `current` has just arrived at to the levels below.
@@ -312,7 +351,9 @@ impl<T> Wheel<T> {
 
     /// Appends an entry to the slot that its deadline belongs to.
     fn link(&mut self, index: u32) {
-        let deadline = self.entries[index as usize].deadline;
+        let Entry {
+            deadline, slack, ..
+        } = self.entries[index as usize];
         let tick = (deadline >> TICK_BITS).max(self.current);
         let level = level_of(self.current, tick);
         let place = place_of(level, tick >> widen(level));
@@ -320,6 +361,7 @@ impl<T> Wheel<T> {
         let slot = &mut self.slots[place];
         let head = slot.head;
         slot.earliest = slot.earliest.min(deadline);
+        slot.wake = slot.wake.min(wake_time(deadline, slack));
         let (prev, next) = if head == NIL {
             slot.head = index;
             self.occupied[level] |= 1 << (place % SLOTS);
@@ -337,14 +379,15 @@ impl<T> Wheel<T> {
         entry.place = place as u16;
     }
 
-    /// Takes an entry out of the list of its slot, and tells whether the wheel's bound may have
+    /// Takes an entry out of the list of its slot, and tells whether one of the wheel's bounds may have
     /// been that slot's.
     fn unlink(&mut self, index: u32) -> bool {
         let Entry {
             prev, next, place, ..
         } = self.entries[index as usize];
         let place = usize::from(place);
-        let bound = self.slots[place].earliest == self.next;
+        let Slot { earliest, wake, .. } = self.slots[place];
+        let bound = earliest == self.next || wake == self.wake;
         if next == index {
             self.clear(place);
             return bound;
@@ -357,7 +400,9 @@ impl<T> Wheel<T> {
         }
         if prev == next {
             // One is left, and it is at hand: keep the bound of a lone timer exact.
-            slot.earliest = self.entries[next as usize].deadline;
+            let left = &self.entries[next as usize];
+            slot.earliest = left.deadline;
+            slot.wake = left.wake();
         }
         bound
     }
@@ -382,24 +427,42 @@ impl<T> Wheel<T> {
         (occupied != 0).then_some(reached + u64::from(ahead))
     }
 
-    /// Finds both bounds anew, after something was taken out or `current` moved.
+    /// Finds all bounds anew, after something was taken out or `current` moved.
     fn refresh_bounds(&mut self) {
-        self.next = bits(self.levels)
-            .filter_map(|level| Some(self.slots[place_of(level, self.first_slot(level)?)].earliest))
-            .min()
-            .unwrap_or(u64::MAX);
+        (self.next, self.wake) = (u64::MAX, u64::MAX);
+        for level in bits(self.levels) {
+            self.lower_bounds_to(level);
+        }
         let lagging = (self.current + SLOTS as u64).saturating_mul(1 << TICK_BITS);
         self.quiet_until = self.next.min(lagging);
     }
 
-    /// Lowers both bounds, after a deadline was added.
-    fn tighten_bounds(&mut self, deadline: u64) {
+    /// Lowers `next` and `wake` to those of a level.
+    fn lower_bounds_to(&mut self, level: usize) {
+        let reached = self.current >> widen(level);
+        let mut ahead = self.occupied[level].rotate_right((reached % SLOTS as u64) as u32);
+        while ahead != 0 {
+            let slot = reached + u64::from(ahead.trailing_zeros());
+            if slot > reached && slot << (widen(level) + TICK_BITS) >= self.wake {
+                // Whatever is in there, or after it, needs no wake-up as early as that.
+                break;
+            }
+            let Slot { earliest, wake, .. } = self.slots[place_of(level, slot)];
+            self.next = self.next.min(earliest);
+            self.wake = self.wake.min(wake);
+            ahead &= ahead - 1;
+        }
+    }
+
+    /// Lowers all bounds, after a timer was added.
+    fn tighten_bounds(&mut self, deadline: u64, wake: u64) {
         self.next = self.next.min(deadline);
+        self.wake = self.wake.min(wake);
         self.quiet_until = self.quiet_until.min(deadline);
     }
 
     /// Fills a free place, or a new one. The caller links it.
-    fn allocate(&mut self, deadline: u64, payload: T) -> u32 {
+    fn allocate(&mut self, deadline: u64, slack: u16, payload: T) -> u32 {
         let index = if self.free == NIL {
             let index = u32::try_from(self.entries.len()).unwrap_or(NIL);
             assert!(index != NIL, "a timer wheel holds at most {NIL} timers");
@@ -409,6 +472,7 @@ impl<T> Wheel<T> {
                 next: NIL,
                 generation: 0,
                 place: 0,
+                slack,
                 payload: Some(payload),
             });
             index
@@ -417,6 +481,7 @@ impl<T> Wheel<T> {
             let entry = &mut self.entries[index as usize];
             self.free = entry.next;
             entry.deadline = deadline;
+            entry.slack = slack;
             entry.payload = Some(payload);
             index
         };
@@ -451,10 +516,15 @@ impl<T> fmt::Debug for Wheel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wheel")
             .field("len", &self.len)
-            .field("next_deadline", &self.next_deadline())
+            .field("next_wake", &self.next_wake())
             .field("current", &(self.current << TICK_BITS))
             .finish_non_exhaustive()
     }
+}
+
+/// When somebody has to wake up for a timer.
+fn wake_time(deadline: u64, slack: u16) -> u64 {
+    deadline.saturating_add(u64::from(slack) << TICK_BITS)
 }
 
 /// The lowest level whose window, once it has slid to `current`, includes `tick`.

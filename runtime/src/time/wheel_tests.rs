@@ -53,6 +53,7 @@ fn check<T>(wheel: &Wheel<T>) {
             assert_eq!(usize::from(entry.place), place);
             assert!(entry.payload.is_some());
             assert!(entry.deadline >= slot.earliest);
+            assert!(entry.wake() >= slot.wake);
             let tick = (entry.deadline >> TICK_BITS).max(wheel.current);
             assert_eq!(place_of(level, tick >> widen(level)), place);
             let ahead = (tick >> widen(level)) - (wheel.current >> widen(level));
@@ -95,6 +96,8 @@ fn check<T>(wheel: &Wheel<T>) {
 struct Model {
     wheel: Wheel<u64>,
     pending: BTreeMap<(u64, u64), Key>,
+    /// By serial number.
+    slacks: Vec<u64>,
     dead: Vec<Key>,
     serial: u64,
     now: u64,
@@ -105,14 +108,16 @@ impl Model {
         Self {
             wheel: Wheel::new(now),
             pending: BTreeMap::new(),
+            slacks: Vec::new(),
             dead: Vec::new(),
             serial: 0,
             now,
         }
     }
 
-    fn insert(&mut self, deadline: u64) {
-        let key = self.wheel.insert(deadline, self.serial);
+    fn insert(&mut self, deadline: u64, slack: u64) {
+        let key = self.wheel.insert_with_slack(deadline, slack, self.serial);
+        self.slacks.push(slack);
         self.pending.insert((deadline, self.serial), key);
         self.serial += 1;
     }
@@ -168,10 +173,14 @@ impl Model {
 
     fn compare(&mut self, rng: &mut Rng) {
         assert_eq!(self.wheel.len(), self.pending.len());
-        let earliest = self.pending.first_key_value().map(|(at, _)| at.0);
-        assert_eq!(self.wheel.next_deadline().is_some(), earliest.is_some());
+        let wake = |&(deadline, serial): &(u64, u64)| {
+            let ticks = (self.slacks[serial as usize] >> TICK_BITS).min(u64::from(u16::MAX));
+            deadline.saturating_add(ticks << TICK_BITS)
+        };
+        let earliest = self.pending.keys().map(wake).min();
+        assert_eq!(self.wheel.next_wake().is_some(), earliest.is_some());
         assert!(
-            self.wheel.next_deadline() <= earliest,
+            self.wheel.next_wake() <= earliest,
             "the bound is never late"
         );
         if !self.dead.is_empty() {
@@ -199,7 +208,14 @@ fn agrees_with_a_sorted_map() {
                 _ => model.now.saturating_add(rng.below(spread)),
             };
             match rng.below(10) {
-                0..=4 => model.insert(deadline),
+                0..=4 => {
+                    let slack = if seed % 2 == 0 {
+                        0
+                    } else {
+                        rng.magnitude() / 4
+                    };
+                    model.insert(deadline, slack);
+                }
                 5 | 6 => model.remove(&mut rng),
                 7 => model.reset(&mut rng, deadline),
                 8 => {
@@ -210,7 +226,7 @@ fn agrees_with_a_sorted_map() {
                     0 => model.expire(model.now.saturating_add(rng.magnitude())),
                     1 => model.expire(model.now.saturating_sub(rng.magnitude())),
                     _ => {
-                        let bound = model.wheel.next_deadline().unwrap_or(model.now);
+                        let bound = model.wheel.next_wake().unwrap_or(model.now);
                         model.expire(bound.max(model.now));
                     }
                 },
@@ -222,7 +238,7 @@ fn agrees_with_a_sorted_map() {
         }
         model.expire(u64::MAX);
         assert_eq!(model.wheel.len(), 0);
-        assert_eq!(model.wheel.next_deadline(), None);
+        assert_eq!(model.wheel.next_wake(), None);
         check(&model.wheel);
     }
 }
@@ -238,7 +254,7 @@ fn parking_until_the_bound_fires_each_timer_on_time() {
     }
     deadlines.sort_unstable();
     let mut expected = VecDeque::from(deadlines);
-    while let Some(now) = wheel.next_deadline() {
+    while let Some(now) = wheel.next_wake() {
         // Nothing was removed, so no wake-up is in vain and none is late.
         assert_eq!(Some(&now), expected.front());
         for fired in expire(&mut wheel, now) {
@@ -247,6 +263,31 @@ fn parking_until_the_bound_fires_each_timer_on_time() {
         }
     }
     assert!(expected.is_empty());
+}
+
+#[test]
+fn parking_until_the_bound_serves_timers_with_slack_together() {
+    const SLACK: u64 = 500 << 10;
+    let mut rng = Rng(8);
+    let mut wheel = Wheel::new(0);
+    for _ in 0..5_000 {
+        let deadline = rng.below(1_000_000_000);
+        // One in a hundred is exact.
+        let slack = if rng.below(100) == 0 { 0 } else { SLACK };
+        wheel.insert_with_slack(deadline, slack, (deadline, slack));
+    }
+    let (mut wakes, mut fired) = (0, 0);
+    while let Some(now) = wheel.next_wake() {
+        let due = expire(&mut wheel, now);
+        let exact = |&(deadline, slack): &(u64, u64)| deadline + (slack >> TICK_BITS << TICK_BITS);
+        // Nothing was removed, so every wake-up has its reason, and no timer is later than it may be.
+        assert_eq!(due.iter().map(exact).min(), Some(now));
+        assert!(due.iter().all(|(deadline, _)| *deadline <= now));
+        wakes += 1;
+        fired += due.len();
+    }
+    assert_eq!(fired, 5_000);
+    assert!(wakes < 2_000, "{wakes} wake-ups for 5,000 timers");
 }
 
 #[test]
@@ -265,10 +306,10 @@ fn each_early_bound_is_paid_for_by_a_removal() {
             }
         }
         let mut in_vain = 0;
-        while let Some(bound) = wheel.next_deadline() {
+        while let Some(bound) = wheel.next_wake() {
             if expire(&mut wheel, bound).is_empty() {
                 in_vain += 1;
-                assert!(wheel.next_deadline() > Some(bound), "the bound improves");
+                assert!(wheel.next_wake() > Some(bound), "the bound improves");
             }
         }
         assert!(
@@ -293,7 +334,7 @@ fn a_lone_timer_wakes_the_thread_once() {
         for other in others {
             wheel.remove(other);
         }
-        assert_eq!(wheel.next_deadline(), Some(deadline));
+        assert_eq!(wheel.next_wake(), Some(deadline));
         if deadline > now {
             assert_eq!(
                 expire(&mut wheel, deadline - 1),
@@ -313,17 +354,17 @@ fn the_ends_of_time() {
     wheel.insert(u64::MAX, "end");
     wheel.insert(u64::MAX - 1, "before the end");
     wheel.insert(0, "start");
-    assert_eq!(wheel.next_deadline(), Some(0));
+    assert_eq!(wheel.next_wake(), Some(0));
     assert_eq!(expire(&mut wheel, 0), ["start"]);
-    assert_eq!(wheel.next_deadline(), Some(u64::MAX - 1));
+    assert_eq!(wheel.next_wake(), Some(u64::MAX - 1));
     assert_eq!(expire(&mut wheel, u64::MAX - 2), [""; 0]);
     assert_eq!(expire(&mut wheel, u64::MAX - 1), ["before the end"]);
-    assert_eq!(wheel.next_deadline(), Some(u64::MAX));
+    assert_eq!(wheel.next_wake(), Some(u64::MAX));
     assert_eq!(expire(&mut wheel, u64::MAX), ["end"]);
     wheel.insert(u64::MAX, "again");
     wheel.insert(5, "long past");
     assert_eq!(expire(&mut wheel, u64::MAX), ["again", "long past"]);
-    assert_eq!(wheel.next_deadline(), None);
+    assert_eq!(wheel.next_wake(), None);
     check(&wheel);
 }
 
@@ -332,7 +373,7 @@ fn a_late_insert_is_due_at_once_even_if_the_clock_went_back() {
     let mut wheel = Wheel::new(0);
     expire(&mut wheel, 1_000_000_000);
     wheel.insert(3, 3);
-    assert_eq!(wheel.next_deadline(), Some(3));
+    assert_eq!(wheel.next_wake(), Some(3));
     assert_eq!(expire(&mut wheel, 2), [0; 0]);
     assert_eq!(expire(&mut wheel, 500), [3]);
 }
@@ -412,11 +453,11 @@ fn reset_keeps_the_key_and_the_payload() {
     let mut wheel = Wheel::new(0);
     let key = wheel.insert(1_000, "a");
     assert!(wheel.reset(key, 9_000_000_000));
-    assert_eq!(wheel.next_deadline(), Some(9_000_000_000));
+    assert_eq!(wheel.next_wake(), Some(9_000_000_000));
     assert_eq!(expire(&mut wheel, 8_999_999_999), [""; 0]);
     *wheel.get_mut(key).expect("pending") = "b";
     assert!(wheel.reset(key, 1));
-    assert_eq!(wheel.next_deadline(), Some(1));
+    assert_eq!(wheel.next_wake(), Some(1));
     assert_eq!(expire(&mut wheel, 9_000_000_000), ["b"]);
     assert!(!wheel.reset(key, 1));
 }
@@ -439,7 +480,7 @@ fn a_panic_while_firing_loses_no_other_timer() {
         check(&wheel);
     }
     assert_eq!(fired, (0..10).collect::<Vec<_>>());
-    assert_eq!(wheel.next_deadline(), None);
+    assert_eq!(wheel.next_wake(), None);
 }
 
 #[test]
