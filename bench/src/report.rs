@@ -1,8 +1,9 @@
 //! The tables of `RESULTS.md`.
 
-use std::fmt;
+use std::{fmt, time::Instant};
 
 use crate::{
+    meter,
     scenario::{AnyScenario, Contender, Measure, Outcome, Target},
     stats::{median, short, spread},
 };
@@ -14,7 +15,15 @@ pub struct Comparison {
     measures: Vec<Measure>,
     /// Each contender with its outcomes, one a round.
     runs: Vec<(Contender, Vec<Outcome>)>,
+    /// Runs done again because the host interfered.
+    repeated: usize,
 }
+
+/// A run is done again when the host has taken away more than this part of its time, summed over the
+/// processors ...
+const STOLEN: f64 = 0.01;
+/// ... but not more often than this; the least disturbed one counts.
+const TRIES: usize = 4;
 
 impl Comparison {
     /// A comparison without rounds.
@@ -28,13 +37,26 @@ impl Comparison {
             name: scenario.name(),
             measures: scenario.measures(),
             runs: runs.collect(),
+            repeated: 0,
         }
     }
 
-    /// Runs the scenario once on each contender, one after the other.
+    /// Runs the scenario once on each contender, one after the other. A run that the host took the
+    /// processors away from is done again.
     pub fn round(&mut self, scenario: &dyn AnyScenario, workers: usize) {
         for (contender, outcomes) in &mut self.runs {
-            outcomes.push(scenario.run_on(*contender, workers));
+            let mut best = disturbed_run(scenario, *contender, workers);
+            for _ in 1..TRIES {
+                if best.0 <= STOLEN {
+                    break;
+                }
+                self.repeated += 1;
+                let again = disturbed_run(scenario, *contender, workers);
+                if again.0 < best.0 {
+                    best = again;
+                }
+            }
+            outcomes.push(best.1);
         }
     }
 
@@ -86,6 +108,20 @@ impl Comparison {
                 })
             })
     }
+}
+
+/// Runs a scenario, and tells which part of the time the host took.
+fn disturbed_run(
+    scenario: &dyn AnyScenario,
+    contender: Contender,
+    workers: usize,
+) -> (f64, Outcome) {
+    let before = meter::stolen();
+    let began = Instant::now();
+    let outcome = scenario.run_on(contender, workers);
+    let stolen = meter::stolen().saturating_sub(before);
+    let part = stolen.as_secs_f64() / began.elapsed().as_secs_f64();
+    (part, outcome)
 }
 
 /// One figure of one contender beside tokio's.
@@ -195,6 +231,7 @@ impl fmt::Display for Document<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.introduction(f)?;
         self.main_table(f)?;
+        self.by_hand_table(f)?;
         self.cost_table(f)?;
         self.current_thread_table(f)
     }
@@ -211,6 +248,7 @@ impl Document<'_> {
             .take(2)
             .collect::<Vec<_>>()
             .join(".");
+        let repeated: usize = self.comparisons.iter().map(|one| one.repeated).sum();
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
         writeln!(
             f,
@@ -223,7 +261,9 @@ Heist beside tokio's multi-thread scheduler, each with {workers} workers, writte
 The two run in turn, {rounds} rounds, each time on a fresh runtime that was started before the
 clock. A figure is the median over the rounds, with the least and the greatest in brackets. The
 ratio is Heist's median divided by tokio's; beside it are the least and the greatest ratio of a
-round. Absolute figures depend on the machine and on who else uses it, the ratios much less.
+round. Absolute figures depend on the machine and on who else uses it, the ratios much less. A run
+that lost more than 1 % of its time to the host of a virtual machine (`steal` in `/proc/stat`) was done
+again, at most three times: {repeated} such runs.
 
 *Target* is what Heist is to reach (`x`: as a ratio), *way* how much of the way from tokio's figure
 to it is done.
@@ -245,6 +285,40 @@ to it is done.
                 row.work.push_str(" (COOP rings)");
                 writeln!(f, "{row}")?;
             }
+        }
+        Ok(())
+    }
+
+    fn by_hand_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = self
+            .comparisons
+            .iter()
+            .flat_map(|one| one.rows(Contender::ByHand).zip(one.rows(Contender::Heist)))
+            .peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "
+## What the kernel leaves to win
+
+The same work without a runtime: a loop on epoll written for it, one thread bound to each CPU, both ends
+of a connection on the same one. *Of that* is Heist's gain over tokio as a part of the loop's.
+
+| work | unit | by hand | ratio to tokio | heist | of that |
+|---|---|---|---|---|---|"
+        )?;
+        for (limit, ours) in rows {
+            let (most, got) = (limit.ratio(), ours.ratio());
+            writeln!(
+                f,
+                "| {} | {} | {} | {most:.2} | {got:.2} | {:.0} % |",
+                limit.work,
+                limit.measure.unit,
+                series(&limit.ours),
+                (got - 1.0) / (most - 1.0) * 100.0,
+            )?;
         }
         Ok(())
     }

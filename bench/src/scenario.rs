@@ -47,6 +47,8 @@ pub enum Contender {
     /// tokio's current-thread scheduler.
     #[cfg(feature = "tokio")]
     TokioCurrentThread,
+    /// No runtime, but a loop written for the scenario: what the kernel leaves to win.
+    ByHand,
 }
 
 impl fmt::Display for Contender {
@@ -58,6 +60,7 @@ impl fmt::Display for Contender {
             Self::Tokio => "tokio",
             #[cfg(feature = "tokio")]
             Self::TokioCurrentThread => "tokio-current-thread",
+            Self::ByHand => "by-hand",
         })
     }
 }
@@ -69,6 +72,8 @@ pub struct Others {
     pub coop: bool,
     /// tokio's scheduler with one thread.
     pub current_thread: bool,
+    /// A loop of its own, [`Scenario::run_by_hand`].
+    pub by_hand: bool,
 }
 
 /// One figure that a run yields.
@@ -184,6 +189,11 @@ pub trait Scenario {
 
     /// Does the work once.
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome;
+
+    /// Does the work once without any runtime, on so many threads; `None` if nobody has written that.
+    fn run_by_hand(&self, _threads: usize) -> Option<Outcome> {
+        None
+    }
 }
 
 /// A [`Scenario`] that can be put into a list.
@@ -226,6 +236,9 @@ impl<S: Scenario> AnyScenario for S {
         if others.current_thread {
             list.push(Contender::TokioCurrentThread);
         }
+        if others.by_hand {
+            list.push(Contender::ByHand);
+        }
         list
     }
 
@@ -265,6 +278,9 @@ fn runs<S: Scenario>(
         Contender::Tokio => on::<Tokio<MultiThread>>(scenario, workers, times),
         #[cfg(feature = "tokio")]
         Contender::TokioCurrentThread => on::<Tokio<CurrentThread>>(scenario, workers, times),
+        Contender::ByHand => (0..times)
+            .filter_map(|_| scenario.run_by_hand(workers))
+            .collect(),
     }
 }
 

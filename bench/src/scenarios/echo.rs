@@ -3,8 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::window::{Phase, Window, connections};
+use super::{
+    echo_by_hand,
+    window::{Phase, Window, connections},
+};
 use crate::{
+    meter::Cost,
     rt::Contestant,
     scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
 };
@@ -60,6 +64,7 @@ impl Scenario for Echo {
         Others {
             coop: true,
             current_thread: false,
+            by_hand: true,
         }
     }
 
@@ -91,15 +96,31 @@ impl Scenario for Echo {
             }
             (cost, messages)
         });
-        // Criterion is shown the time of a thousand messages.
-        let time = cost.elapsed.mul_f64(1000.0 / messages.max(1) as f64);
-        let rate = messages as f64 / cost.elapsed.as_secs_f64();
-        Outcome {
-            time,
-            values: vec![rate],
-            cost,
-            operations: messages,
-        }
+        outcome(cost, messages)
+    }
+
+    fn run_by_hand(&self, threads: usize) -> Option<Outcome> {
+        let Self {
+            connections,
+            size,
+            window,
+            ..
+        } = *self;
+        let (cost, messages) = echo_by_hand::run(threads, connections, size, window)
+            .expect("the loopback interface works");
+        Some(outcome(cost, messages))
+    }
+}
+
+fn outcome(cost: Cost, messages: u64) -> Outcome {
+    // Criterion is shown the time of a thousand messages.
+    let time = cost.elapsed.mul_f64(1000.0 / messages.max(1) as f64);
+    let rate = messages as f64 / cost.elapsed.as_secs_f64();
+    Outcome {
+        time,
+        values: vec![rate],
+        cost,
+        operations: messages,
     }
 }
 

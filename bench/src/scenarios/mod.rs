@@ -16,6 +16,7 @@ pub mod chained_spawn;
 pub mod uneven;
 pub mod timers;
 pub mod echo;
+mod echo_by_hand;
 pub mod spin;
 pub mod semaphore;
 mod window;

@@ -37,6 +37,7 @@ impl Scenario for PingPong {
         Others {
             coop: false,
             current_thread: true,
+            ..Others::default()
         }
     }
 

@@ -38,6 +38,7 @@ impl Scenario for Semaphore {
         Others {
             coop: false,
             current_thread: true,
+            ..Others::default()
         }
     }
 

@@ -35,6 +35,7 @@ impl Scenario for Spawn {
         Others {
             coop: false,
             current_thread: true,
+            ..Others::default()
         }
     }
 

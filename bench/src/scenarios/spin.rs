@@ -63,7 +63,7 @@ impl Scenario for Spin {
     fn others(&self) -> Others {
         Others {
             coop: true,
-            current_thread: false,
+            ..Others::default()
         }
     }
 

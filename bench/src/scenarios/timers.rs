@@ -106,6 +106,7 @@ impl Scenario for Timeouts {
         Others {
             coop: false,
             current_thread: true,
+            ..Others::default()
         }
     }
 

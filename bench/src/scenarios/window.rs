@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -36,6 +37,18 @@ impl Window {
         phase.0.store(MEASURED, Ordering::Relaxed);
         let meter = Meter::start();
         R::sleep(self.measured).await;
+        phase.0.store(OVER, Ordering::Relaxed);
+        meter.stop()
+    }
+}
+
+impl Window {
+    /// The same for threads.
+    pub(super) fn pass_blocking(self, phase: &Phase) -> Cost {
+        thread::sleep(self.warm_up);
+        phase.0.store(MEASURED, Ordering::Relaxed);
+        let meter = Meter::start();
+        thread::sleep(self.measured);
         phase.0.store(OVER, Ordering::Relaxed);
         meter.stop()
     }
