@@ -24,7 +24,7 @@ use crate::scheduler::worker::Worker;
 
 /// The watch interval doubles with every look that finds nothing to rescue, up to this multiple of the
 /// configured one.
-const MAX_BACKOFF: u32 = 16;
+const MAX_BACKOFF: u32 = 32;
 /// The same while somebody is stuck, who may have something to rescue at any time.
 const STUCK_BACKOFF: u32 = 4;
 /// Most workers that watch at a time. Two, so that one is left when the other gets work of its own and
