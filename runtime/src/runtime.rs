@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::Worker as Queue;
+use crossbeam_deque::{Stealer, Worker as Queue};
 
 use crate::builder::{Config, resource};
 use crate::context;
@@ -22,7 +22,7 @@ use crate::scheduler::shutdown::ShutdownReport;
 use crate::scheduler::signal;
 use crate::scheduler::worker::Worker;
 use crate::seat::{DROP_GRACE, GuestWaker, Seat};
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, TaskRef};
 use crate::threads;
 
 /// A set of workers that run tasks and their I/O.
@@ -78,14 +78,14 @@ impl Runtime {
         for index in 0..workers {
             let remote = Remote::new(index, config.buffers, idle.clone())
                 .map_err(resource("a worker's eventfd and buffers"))?;
-            let queue = Queue::new_fifo();
-            peers.push(Peer::new(Arc::new(remote), queue.stealer()));
-            queues.push(queue);
+            let (queue, due) = (Queue::new_fifo(), Queue::new_fifo());
+            peers.push(Peer::new(Arc::new(remote), queue.stealer(), due.stealer()));
+            queues.push((queue, due));
         }
         let shared = Arc::new(Shared::new(config, peers.into_boxed_slice(), idle));
-        let mut workers = queues.into_iter().enumerate().map(|(index, queue)| {
+        let mut workers = queues.into_iter().enumerate().map(|(index, queues)| {
             let driver = Driver::new(shared.peers[index].remote.clone(), shared.config.iowq);
-            Worker::new(shared.clone(), index, driver, queue)
+            Worker::new(shared.clone(), index, driver, queues)
         });
         let first = workers.next().expect("at least one worker");
         let mut seat = Seat::new(Box::new(first));
@@ -335,10 +335,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 impl Peer {
-    fn new(remote: Arc<Remote>, stealer: crossbeam_deque::Stealer<crate::task::TaskRef>) -> Self {
+    fn new(remote: Arc<Remote>, stealer: Stealer<TaskRef>, due: Stealer<TaskRef>) -> Self {
         Self {
             remote,
             stealer,
+            due,
             lifo: crossbeam_utils::CachePadded::default(),
             tick: crossbeam_utils::CachePadded::default(),
             mean_poll: std::sync::atomic::AtomicU32::new(0),

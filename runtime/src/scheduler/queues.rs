@@ -3,7 +3,8 @@
 //! | place | who puts | who takes |
 //! |---|---|---|
 //! | LIFO slot | the worker: spawns, wakes by a task | the worker next; a watcher when the worker is stuck |
-//! | queue (FIFO) | the worker: displaced from the slot, woken by completions, timers, joins, itself | the worker; siblings steal |
+//! | queue (FIFO) | the worker: displaced from the slot, woken by completions, joins, itself | the worker; siblings steal |
+//! | due queue (FIFO) | the worker: woken by timers | the worker, in turn with the queue; siblings steal |
 //! | pinned queue | the worker: tasks bound to it | the worker |
 //! | injector | any thread | workers, every so many polls and when idle |
 //! | mailbox | any thread | the worker, every so many polls and when idle |
@@ -16,7 +17,7 @@ use crossbeam_deque::{Steal, Stealer};
 use crate::driver::remote::Message;
 use crate::metrics::{add, bump};
 use crate::scheduler::shared::Peer;
-use crate::scheduler::worker::Worker;
+use crate::scheduler::worker::{Lane, Worker};
 use crate::task::TaskRef;
 use crate::task::raw::Header;
 
@@ -60,7 +61,7 @@ impl Peer {
     /// A worker between two tasks is about to take the first itself. Taking a lone task away from one that
     /// has just been woken for it would move tasks, and what comes with them, back and forth.
     pub(crate) fn is_worth_stealing_from(&self) -> bool {
-        let queued = self.stealer.len() as u64;
+        let queued = (self.stealer.len() + self.due.len()) as u64;
         let backlog = if self.is_in_task() {
             queued
         } else {
@@ -80,10 +81,12 @@ impl Worker {
     pub(crate) fn schedule(&self, task: TaskRef) {
         if task.header().pinned {
             self.schedule_pinned(task);
-        } else if self.wakes_to_back() {
-            self.queue().push(task);
         } else {
-            self.push_next(task);
+            match self.lane() {
+                Lane::Next => self.push_next(task),
+                Lane::Back => self.queue().push(task),
+                Lane::Due => self.due().push(task),
+            }
         }
     }
 
@@ -130,20 +133,26 @@ impl Worker {
         if !self.pinned().borrow().is_empty() && self.takes_pinned_now() {
             return self.pinned().borrow_mut().pop_front();
         }
+        // A timer's task does not wait behind a hundred thousand that have just been spawned, nor do
+        // timers without end keep those from running.
+        if !self.due().is_empty() && self.takes_due_now() {
+            return self.due().pop().or_else(|| self.queue().pop());
+        }
         self.queue().pop().or_else(|| self.last_resort())
     }
 
     #[cold]
     fn last_resort(&self) -> Option<TaskRef> {
-        self.pinned()
-            .borrow_mut()
-            .pop_front()
+        self.due()
+            .pop()
+            .or_else(|| self.pinned().borrow_mut().pop_front())
             .or_else(|| self.peer().lifo.take())
     }
 
     /// Whether this worker has a task to run.
     pub(crate) fn has_task(&self) -> bool {
         !self.queue().is_empty()
+            || !self.due().is_empty()
             || !self.peer().lifo.is_empty()
             || !self.pinned().borrow().is_empty()
     }
@@ -211,7 +220,8 @@ impl Worker {
             .filter(|&index| index != self.index())
             .any(|index| {
                 let peer = &self.peers()[index];
-                peer.is_worth_stealing_from() && self.steal_from(&peer.stealer)
+                peer.is_worth_stealing_from()
+                    && (self.steal_from(&peer.due) || self.steal_from(&peer.stealer))
             })
             || self.take_injected();
         if self.shared().idle.end_search() && found && self.work_is_visible() {

@@ -219,7 +219,7 @@ impl Worker {
         peer.remote.mark_stuck();
         let mut any = false;
         // All of it: whatever is left behind waits for another look.
-        while self.steal_from(&peer.stealer) {
+        while self.steal_from(&peer.due) || self.steal_from(&peer.stealer) {
             any = true;
         }
         if let Some(task) = peer.lifo.take() {

@@ -23,6 +23,8 @@ use crate::task::raw::Outcome;
 pub(crate) struct Peer {
     pub(crate) remote: Arc<Remote>,
     pub(crate) stealer: Stealer<TaskRef>,
+    /// Of the tasks that timers have woken.
+    pub(crate) due: Stealer<TaskRef>,
     pub(crate) lifo: CachePadded<LifoSlot>,
     /// Twice the polls the worker has started, less one during a poll. A sibling sees by it whether the
     /// worker gets on, and whether it is in a task now.

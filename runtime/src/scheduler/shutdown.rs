@@ -160,7 +160,10 @@ impl Shared {
     fn queues_are_empty(&self) -> bool {
         self.injector.is_empty()
             && self.peers.iter().all(|peer| {
-                peer.stealer.is_empty() && peer.lifo.is_empty() && !peer.remote.has_mail()
+                peer.stealer.is_empty()
+                    && peer.due.is_empty()
+                    && peer.lifo.is_empty()
+                    && !peer.remote.has_mail()
             })
     }
 }

@@ -52,6 +52,17 @@ impl Root for NoRoot {
     }
 }
 
+/// Where a woken task goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// The LIFO slot: it runs next.
+    Next,
+    /// Behind the tasks that wait already.
+    Back,
+    /// Before them: its timer was to fire some time ago, and they may be many.
+    Due,
+}
+
 /// One worker, used on the thread that runs it.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -59,13 +70,15 @@ pub(crate) struct Worker {
     index: usize,
     driver: Driver,
     queue: Queue<TaskRef>,
+    due: Queue<TaskRef>,
     pinned: RefCell<VecDeque<TaskRef>>,
     list: OwnedList,
     timers: Timers,
     tick: Cell<u32>,
     lifo_streak: Cell<u32>,
     pinned_turn: Cell<bool>,
-    wakes_to_back: Cell<bool>,
+    due_turn: Cell<bool>,
+    lane: Cell<Lane>,
     migrate_to: Cell<Option<usize>>,
     random: Cell<u64>,
     /// The task being polled.
@@ -84,7 +97,7 @@ impl Worker {
         shared: Arc<Shared>,
         index: usize,
         driver: Driver,
-        queue: Queue<TaskRef>,
+        (queue, due): (Queue<TaskRef>, Queue<TaskRef>),
     ) -> Self {
         let peers = shared.peers.len();
         let now = Instant::now();
@@ -94,13 +107,15 @@ impl Worker {
             index,
             driver,
             queue,
+            due,
             pinned: RefCell::new(VecDeque::new()),
             list: OwnedList::default(),
             timers,
             tick: Cell::new(0),
             lifo_streak: Cell::new(0),
             pinned_turn: Cell::new(false),
-            wakes_to_back: Cell::new(false),
+            due_turn: Cell::new(false),
+            lane: Cell::new(Lane::Next),
             migrate_to: Cell::new(None),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1)),
             current: Cell::new(None),
@@ -142,6 +157,11 @@ impl Worker {
         &self.queue
     }
 
+    #[inline(always)]
+    pub(crate) fn due(&self) -> &Queue<TaskRef> {
+        &self.due
+    }
+
     pub(crate) fn pinned(&self) -> &RefCell<VecDeque<TaskRef>> {
         &self.pinned
     }
@@ -174,16 +194,28 @@ impl Worker {
         turn
     }
 
-    pub(crate) fn wakes_to_back(&self) -> bool {
-        self.wakes_to_back.get()
+    /// Whether the tasks that timers have woken have their turn, likewise.
+    pub(crate) fn takes_due_now(&self) -> bool {
+        let turn = !self.due_turn.get();
+        self.due_turn.set(turn);
+        turn
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane.get()
+    }
+
+    /// Runs `f` with its wake-ups going into `lane`.
+    pub(crate) fn waking_into<R>(&self, lane: Lane, f: impl FnOnce() -> R) -> R {
+        let before = self.lane.replace(lane);
+        let result = f();
+        self.lane.set(before);
+        result
     }
 
     /// Runs `f` with its wake-ups going behind the tasks that wait already.
     pub(crate) fn waking_to_back<R>(&self, f: impl FnOnce() -> R) -> R {
-        let before = self.wakes_to_back.replace(true);
-        let result = f();
-        self.wakes_to_back.set(before);
-        result
+        self.waking_into(Lane::Back, f)
     }
 
     /// Sends the current task to another worker when its poll ends woken.
@@ -339,7 +371,7 @@ impl Worker {
         } else if self.driver.wants_enter() && self.last_io.get().elapsed() >= IO_DELAY {
             self.do_io();
         }
-        if self.shared.idle.count() > 0 && !self.queue.is_empty() {
+        if self.shared.idle.count() > 0 && !(self.queue.is_empty() && self.due.is_empty()) {
             self.weigh_backlog();
         }
     }
@@ -358,7 +390,7 @@ impl Worker {
     }
 
     fn fire_timers(&self) {
-        let fired = self.waking_to_back(|| self.timers.fire());
+        let fired = self.waking_into(Lane::Due, || self.timers.fire());
         if fired > 0 {
             add(&self.counters().timers_fired, fired as u64);
         }
@@ -403,7 +435,7 @@ impl Worker {
         self.mean_poll.set(mean);
         let nanos = u32::try_from(mean.as_nanos()).unwrap_or(u32::MAX);
         self.peer().mean_poll.store(nanos, Ordering::Relaxed);
-        let backlog = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        let backlog = u32::try_from(self.queue.len() + self.due.len()).unwrap_or(u32::MAX);
         if mean.saturating_mul(backlog) > WAKE_BACKLOG
             && self.shared.config.steals
             && !self.shared.idle.someone_searches()
@@ -424,7 +456,11 @@ impl Worker {
     /// Gives every queued task that is not bound to this worker to the others, and wakes one for them.
     pub(crate) fn hand_over_tasks(&self) {
         let mut any = false;
-        while let Some(task) = self.peer().lifo.take().or_else(|| self.queue.pop()) {
+        let take = || {
+            let lifo = self.peer().lifo.take();
+            lifo.or_else(|| self.due.pop().or_else(|| self.queue.pop()))
+        };
+        while let Some(task) = take() {
             self.shared.injector.push(task);
             any = true;
         }
@@ -449,6 +485,7 @@ impl Drop for Worker {
         }
         let leftover = self.list.len() > 0
             || !self.queue.is_empty()
+            || !self.due.is_empty()
             || !self.pinned.borrow().is_empty()
             || !self.peer().lifo.is_empty();
         if leftover {

@@ -149,8 +149,11 @@ impl Future for Timer {
                 }
             }
             // Fired. A worker that leaves its seat fires its timers early, to move them elsewhere; so
-            // the clock decides.
+            // the clock decides, unless this worker has read it.
             self.registration = None;
+            if context::with_timers(|_, timers| timers.has_reached(self.deadline)) == Some(true) {
+                return Poll::Ready(());
+            }
         }
         let now = Instant::now();
         if now >= self.deadline {

@@ -1,6 +1,6 @@
 //! The timers of one worker: the wheel, and the clock it runs by.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::panics;
@@ -20,6 +20,8 @@ pub(crate) struct Timers {
     start: Instant,
     /// Nanoseconds a timer may be late at most for the sake of fewer wake-ups.
     slack: u64,
+    /// The time up to which timers have fired.
+    reached: Cell<u64>,
     wheel: RefCell<Wheel<TimerState>>,
     fired: RefCell<Vec<TimerState>>,
 }
@@ -29,6 +31,7 @@ impl Timers {
         Self {
             start: Instant::now(),
             slack: u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX),
+            reached: Cell::new(0),
             wheel: RefCell::new(Wheel::new(0)),
             fired: RefCell::new(Vec::new()),
         }
@@ -54,6 +57,11 @@ impl Timers {
         // The state is dropped after the borrow: the waker in it may run a destructor that comes back.
         let removed = self.wheel.borrow_mut().remove(key);
         drop(removed);
+    }
+
+    /// Whether timers have fired up to `deadline`; `false` says nothing.
+    pub(crate) fn has_reached(&self, deadline: Instant) -> bool {
+        self.nanos(deadline) <= self.reached.get()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,6 +95,7 @@ impl Timers {
     }
 
     fn expire(&self, now: u64) -> usize {
+        self.reached.set(now);
         {
             let mut fired = self.fired.borrow_mut();
             self.wheel
