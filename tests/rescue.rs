@@ -209,3 +209,61 @@ fn control_without_the_watch_they_are_not_answered() {
         );
     }
 }
+
+/// Beside a task that gets its worker stuck again and again, connections end up on the other worker:
+/// they are rescued at first, and then no more.
+#[test]
+fn connections_leave_a_worker_that_is_stuck_again_and_again() {
+    let _alone = alone();
+    let _watchdog = Watchdog::new("connections_leave_a_worker", 60);
+    for profile in STEALING {
+        let runtime = builder(2, profile).build().unwrap();
+        let moved = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut clients = Vec::new();
+            for _ in 0..CONNECTIONS {
+                clients.push(TcpStream::connect(address).await.unwrap());
+                let (mut server, _) = listener.accept().await.unwrap();
+                drop(spawn(async move {
+                    while let Ok(Some(bytes)) = server.recv().await {
+                        server.write_all(&bytes).await.unwrap();
+                    }
+                }));
+            }
+            let spinner = spawn(async {
+                loop {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_millis(5) {
+                        std::hint::spin_loop();
+                    }
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let busy: Vec<_> = clients
+                .into_iter()
+                .map(|mut client| {
+                    spawn(async move {
+                        for _ in 0..200 {
+                            client.write_all(b"x").await.unwrap();
+                            client.read_exact(&mut [0]).await.unwrap();
+                            sleep(Duration::from_millis(1)).await;
+                        }
+                    })
+                })
+                .collect();
+            for client in busy {
+                client.await.unwrap();
+            }
+            spinner.abort();
+            let total = runtime.metrics().total();
+            (total.rescued_completions, total.migrations)
+        });
+        let (rescued, moved) = moved;
+        // They may have been on the other worker from the start.
+        assert!(
+            moved > 0 || rescued < CONNECTIONS as u64,
+            "{profile:?}: {rescued} completions rescued, and no connection has moved"
+        );
+    }
+}

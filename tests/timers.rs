@@ -204,3 +204,107 @@ fn control_an_early_timer_is_noticed() {
     let promised = Duration::from_millis(500);
     runtime.block_on(wait_checked(promised, |wait| sleep(wait / 2)));
 }
+
+/// How many of so many tasks run before a timer that is due early among them.
+fn tasks_before_a_timer(tasks: u64) -> u64 {
+    const WORK: Duration = Duration::from_micros(20);
+    let runtime = runtime(1, RingProfile::Defer);
+    let done = Arc::new(AtomicU64::new(0));
+    runtime.block_on(async {
+        let count = done.clone();
+        let timer = spawn(async move {
+            sleep(WORK * 50).await;
+            count.load(Ordering::SeqCst)
+        });
+        yield_now().await;
+        let all: Vec<_> = (0..tasks)
+            .map(|_| {
+                let done = done.clone();
+                spawn(async move {
+                    let start = Instant::now();
+                    while start.elapsed() < WORK {
+                        std::hint::spin_loop();
+                    }
+                    done.fetch_add(1, Ordering::SeqCst);
+                })
+            })
+            .collect();
+        for task in all {
+            task.await.unwrap();
+        }
+        timer.await.unwrap()
+    })
+}
+
+#[test]
+fn a_timer_does_not_wait_behind_all_tasks_that_are_ready() {
+    const TASKS: u64 = 20_000;
+    let _watchdog = Watchdog::new("a_timer_does_not_wait_behind_all", 60);
+    let before = tasks_before_a_timer(TASKS);
+    assert!(before < TASKS / 4, "{before} of {TASKS} tasks ran first");
+}
+
+#[test]
+fn timers_without_end_do_not_keep_other_tasks_from_running() {
+    let _watchdog = Watchdog::new("timers_without_end", 60);
+    let runtime = runtime(1, RingProfile::Defer);
+    runtime.block_on(async {
+        let timers: Vec<_> = (0..500)
+            .map(|_| {
+                spawn(async {
+                    loop {
+                        sleep(Duration::from_micros(1)).await;
+                    }
+                })
+            })
+            .collect();
+        let others: Vec<_> = (0..100)
+            .map(|_| {
+                spawn(async {
+                    for _ in 0..100 {
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for other in others {
+            other.await.unwrap();
+        }
+        for timer in timers {
+            timer.abort();
+        }
+    });
+}
+
+/// How often a worker sleeps for 2,000 timers that come one by one within 200 ms.
+fn sleeps_for_timers(slack: Duration) -> u64 {
+    let runtime = builder(1, RingProfile::Defer)
+        .timer_slack(slack)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let base = heist::time::Instant::now() + Duration::from_millis(20);
+        let all: Vec<_> = (0..2_000)
+            .map(|k| spawn(sleep_until(base + Duration::from_micros(100) * k)))
+            .collect();
+        for one in all {
+            one.await.unwrap();
+        }
+    });
+    runtime.metrics().total().parks
+}
+
+#[test]
+fn slack_saves_wake_ups() {
+    let _watchdog = Watchdog::new("slack_saves_wake_ups", 60);
+    let (with, without) = (
+        sleeps_for_timers(Duration::from_millis(1)),
+        sleeps_for_timers(Duration::ZERO),
+    );
+    // Two hundred milliseconds have room for two hundred sleeps that each end a millisecond late.
+    assert!(with < 400, "{with} sleeps with slack");
+    assert!(
+        with < without,
+        "{with} sleeps with slack, {without} without"
+    );
+}
