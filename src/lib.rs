@@ -59,7 +59,9 @@
 //! # Features
 //!
 //! `sync` and `net` (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
-//! runtime. With default features off, this crate is the bare runtime.
+//! runtime for the `tracing` crate, under the targets `heist::runtime`, `heist::worker`, `heist::task`,
+//! `heist::driver` and `heist::blocking` (`heist-runtime` says which). With default features off, this crate
+//! is the bare runtime.
 
 #![forbid(unsafe_code)]
 

@@ -34,6 +34,7 @@ pub enum RingProfile {
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
+    pub(crate) profile: RingProfile,
     pub(crate) ring: RingConfig,
     pub(crate) steals: bool,
     pub(crate) watch_interval: Option<Duration>,
@@ -52,6 +53,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("workers", &self.workers)
+            .field("profile", &self.profile)
             .field("ring", &self.ring)
             .field("steals", &self.steals)
             .field("watch_interval", &self.watch_interval)
@@ -310,6 +312,7 @@ impl Builder {
         let watches = self.profile != RingProfile::Pinned;
         Ok(Config {
             workers: self.workers()?,
+            profile: self.profile,
             ring: self.ring()?,
             steals: watches,
             watch_interval: self.watch_interval.filter(|_| watches),

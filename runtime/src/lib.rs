@@ -14,6 +14,23 @@
 //! cancelled in the kernel, their memory stays with the runtime until the kernel has let go of it, and
 //! what arrives too late is kept for the next caller or closed, as each operation says.
 //!
+//! # Events
+//!
+//! With the feature `tracing` the runtime tells a subscriber of the `tracing` crate what it does:
+//!
+//! | target | DEBUG | TRACE | WARN and ERROR |
+//! |---|---|---|---|
+//! | `heist::runtime` | built, shut down | | what a shutdown left behind, contained panics |
+//! | `heist::worker` | threads, `block_on`, a rescue now and then | every rescue | |
+//! | `heist::task` | | spawned, completed, cancelled, moved to its data | panicked (ERROR) |
+//! | `heist::driver` | receive buffers added and withdrawn | | buffers exhausted, completions overflowed |
+//! | `heist::blocking` | threads | | a thread that could not be started |
+//!
+//! No poll emits an event, and without the feature nothing is compiled in. A subscriber may use the
+//! runtime, and a panic of it is contained like that of a waker; while it handles an event of the runtime,
+//! what it does causes no further ones. Locks of its own it should not hold while it spawns: the event of
+//! that task would find them taken. Blocking in it blocks a worker.
+//!
 //! # Requirements
 //!
 //! Linux 6.1 or newer with io_uring enabled. [`BuildError`] names the cause and the remedy when it is not.
@@ -33,6 +50,7 @@ mod seat;
 mod threads;
 mod metrics;
 mod panics;
+mod trace;
 mod error;
 
 pub use builder::{Builder, RingProfile};

@@ -1,8 +1,11 @@
 //! Panics of code that the runtime calls and that has nobody to report to.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+
+use crate::trace;
 
 /// Panics contained in this process, for the metrics.
 static CONTAINED: AtomicU64 = AtomicU64::new(0);
@@ -13,20 +16,35 @@ pub(crate) fn contained() -> u64 {
 }
 
 /// Calls `f`; a panic of it is counted and goes no further (the panic hook has printed it). Used where
-/// unwinding would take the worker, and with it everybody else's tasks, along.
+/// unwinding would take the worker, and with it everybody else's tasks, along. `what` says what `f` is: a
+/// waker, a destructor.
 #[inline]
-pub(crate) fn contain(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        CONTAINED.fetch_add(1, Ordering::Relaxed);
-        // A payload may panic when it is dropped; then it is not.
-        std::mem::forget(payload);
+pub(crate) fn contain(what: &'static str, f: impl FnOnce()) {
+    if let Some(payload) = catch(f) {
+        report(what, payload);
     }
+}
+
+/// As [`contain`] under a lock: what is returned goes to [`report`] when nothing is locked any more.
+#[inline]
+pub(crate) fn catch(f: impl FnOnce()) -> Option<Box<dyn Any + Send>> {
+    let payload = catch_unwind(AssertUnwindSafe(f)).err()?;
+    CONTAINED.fetch_add(1, Ordering::Relaxed);
+    Some(payload)
+}
+
+/// Says that a panic was contained, and disposes of its payload.
+#[cold]
+pub(crate) fn report(what: &'static str, payload: Box<dyn Any + Send>) {
+    trace::panic_contained(what, &*payload);
+    // A payload may panic when it is dropped; then it is not.
+    std::mem::forget(payload);
 }
 
 /// Calls a waker that may be foreign.
 #[inline]
 pub(crate) fn wake(waker: Waker) {
-    contain(|| waker.wake());
+    contain("waker", || waker.wake());
 }
 
 /// Runs the loop of a worker. A panic that gets out of it has broken something that everybody's tasks rely

@@ -24,6 +24,7 @@ use crate::scheduler::worker::Worker;
 use crate::seat::{DROP_GRACE, GuestWaker, Seat};
 use crate::task::{JoinHandle, TaskRef};
 use crate::threads;
+use crate::trace;
 
 /// A set of workers that run tasks and their I/O.
 ///
@@ -111,8 +112,12 @@ impl Runtime {
                 }
             }
         }
-        // Dropping the runtime ends the threads that did start.
-        failed.map_or(Ok(runtime), Err)
+        if let Some(error) = failed {
+            // Dropping the runtime ends the threads that did start.
+            return Err(error);
+        }
+        trace::runtime_built(&shared.config);
+        Ok(runtime)
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
@@ -162,6 +167,7 @@ impl Runtime {
         let guest = Arc::new(GuestWaker::new());
         let waker = Waker::from(guest.clone());
         let mut cx = Context::from_waker(&waker);
+        trace::guest_waits();
         loop {
             guest.wait();
             // Registered before the look, so that a seat that comes free later is not missed.
@@ -245,6 +251,7 @@ impl Runtime {
     fn end(&mut self, grace: Duration) -> ShutdownReport {
         self.ended = true;
         let shared = self.handle.shared().clone();
+        let began = Instant::now();
         shared.begin_shutdown(grace);
         let deadline = Instant::now().checked_add(grace);
         let deadline = deadline.unwrap_or_else(|| Instant::now() + DROP_GRACE);
@@ -252,20 +259,26 @@ impl Runtime {
             let _blocking = context::enter_blocking();
             seat.run_to_end();
         }
-        let stuck_blocking_threads = shared.blocking.shutdown(deadline);
-        // A worker that drains takes its own time for it; one that is stuck in a task does not come.
-        let limit = deadline.max(Instant::now() + Duration::from_millis(100));
-        let report = shared.ending.wait(limit);
+        let report = wait_for_the_end(&shared, deadline);
         if report.stuck_workers == 0 {
             for thread in self.threads().drain(..) {
                 // A panic of a worker thread has been printed already.
                 drop(thread.join());
             }
         }
-        ShutdownReport {
-            stuck_blocking_threads,
-            ..report
-        }
+        trace::runtime_ended(&report, shared.ending.cancelled_tasks(), began.elapsed());
+        report
+    }
+}
+
+/// Waits for the blocking pool and the workers.
+fn wait_for_the_end(shared: &Shared, deadline: Instant) -> ShutdownReport {
+    let stuck_blocking_threads = shared.blocking.shutdown(deadline);
+    // A worker that drains takes its own time for it; one that is stuck in a task does not come.
+    let limit = deadline.max(Instant::now() + Duration::from_millis(100));
+    ShutdownReport {
+        stuck_blocking_threads,
+        ..shared.ending.wait(limit)
     }
 }
 
@@ -305,6 +318,7 @@ impl Drop for Runtime {
         }
         // This thread must not wait: a thread of its own does.
         let shared = self.handle.shared().clone();
+        let began = Instant::now();
         shared.begin_shutdown(DROP_GRACE);
         let seat = self.seat().take();
         let ended = thread::Builder::new()
@@ -313,10 +327,13 @@ impl Drop for Runtime {
                 if let Some(mut seat) = seat {
                     seat.run_to_end();
                 }
-                shared.blocking.shutdown(Instant::now() + DROP_GRACE);
+                let report = wait_for_the_end(&shared, Instant::now() + DROP_GRACE);
+                trace::runtime_ended(&report, shared.ending.cancelled_tasks(), began.elapsed());
             });
         // Without a thread worker 0's tasks stay unfinished, which leaks them; nothing dangles.
-        drop(ended);
+        if let Err(error) = ended {
+            trace::no_thread_for_the_shutdown(&error);
+        }
     }
 }
 

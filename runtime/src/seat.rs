@@ -19,6 +19,7 @@ use crate::error::BuildError;
 use crate::panics::abort_on_unwind;
 use crate::scheduler::worker::{NoRoot, Root, Worker};
 use crate::threads::current_thread_id;
+use crate::trace;
 
 /// Worker 0 while no thread runs it.
 #[derive(Debug)]
@@ -125,10 +126,12 @@ impl Seat {
         worker.enter(|| {
             take_place(worker);
             abort_on_unwind(0, || {
+                trace::seat_taken();
                 worker.run(&root);
                 leave_place(worker);
             });
         });
+        trace::seat_left();
         let output = root
             .output
             .take()

@@ -9,6 +9,7 @@ use std::thread;
 use crate::error::BuildError;
 use crate::panics::abort_on_unwind;
 use crate::scheduler::worker::{NoRoot, Worker};
+use crate::trace;
 
 /// The calling thread as the kernel numbers it.
 pub(crate) fn current_thread_id() -> i32 {
@@ -87,11 +88,18 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     if failed {
         return;
     }
-    abort_on_unwind(worker.index(), || worker.enter(|| worker.run(&NoRoot)));
+    let index = worker.index();
+    abort_on_unwind(index, || {
+        worker.enter(|| {
+            trace::worker_started(index);
+            worker.run(&NoRoot);
+        });
+    });
     worker.peer().present.store(false, Ordering::Release);
     remote.thread.store(0, Ordering::Release);
     drop(worker);
     if let Some(hook) = &config.on_thread_stop {
         hook();
     }
+    trace::worker_stopped(index);
 }

@@ -20,6 +20,7 @@
 //! the job is accepted.
 
 use super::{Hook, Job, PoolConfig};
+use crate::trace;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,17 +141,37 @@ impl<J: Job> Pool<J> {
                     name = Some((self.shared.config.thread_name)().replace('\0', ""));
                     continue;
                 };
-                if let Err(error) = self.grow(&mut state, name)
-                    && state.threads == 0
-                {
-                    return Err(SubmitError::NoThread(job, error));
+                if let Err(error) = self.grow(&mut state, name) {
+                    return self.accept_without(error, state, job);
                 }
             }
-            state.queue.push_back(job);
-            drop(state);
-            self.shared.work.notify_one();
+            self.accept(state, job);
             return Ok(());
         }
+    }
+
+    fn accept(&self, mut state: MutexGuard<'_, State<J>>, job: J) {
+        state.queue.push_back(job);
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Accepts a job without the thread it should have had, if there is any other.
+    fn accept_without(
+        &self,
+        error: io::Error,
+        state: MutexGuard<'_, State<J>>,
+        job: J,
+    ) -> Result<(), SubmitError<J>> {
+        let threads = state.threads;
+        if threads == 0 {
+            drop(state);
+            trace::blocking_thread_refused(threads, &error);
+            return Err(SubmitError::NoThread(job, error));
+        }
+        self.accept(state, job);
+        trace::blocking_thread_refused(threads, &error);
+        Ok(())
     }
 
     /// Creates a thread; it finds its job in the queue.
@@ -243,19 +264,21 @@ impl<J: Job> Shared<J> {
         drop(state);
         self.work.notify_all();
         for job in queue {
-            contain(|| drop(job));
+            contain("job", || drop(job));
         }
     }
 
     /// The life of a thread.
     fn thread_main(&self, id: u64) {
         call(self.config.on_thread_start.as_ref());
+        trace::blocking_thread_started();
         let mut next = self.next_job(false);
         while let Some(job) = next {
-            contain(|| job.run());
+            contain("job", || job.run());
             next = self.next_job(true);
         }
         call(self.config.on_thread_stop.as_ref());
+        trace::blocking_thread_ended();
 
         let mut state = self.lock();
         state.leaving -= 1;
@@ -295,13 +318,14 @@ impl<J: Job> Shared<J> {
 /// Calls a hook, if there is one.
 fn call(hook: Option<&Hook>) {
     if let Some(hook) = hook {
-        contain(|| hook());
+        contain("hook", || hook());
     }
 }
 
 /// Calls the user's code and survives its panic, which the panic hook has reported already.
-fn contain(call: impl FnOnce()) {
+fn contain(what: &'static str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        trace::panic_contained(what, &*payload);
         // The destructor of the payload is the user's too. What that throws is given up: a chain of
         // panicking payloads could go on for ever.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -149,6 +149,11 @@ impl BufferPool {
         self.starved.store(true, Ordering::Release);
     }
 
+    /// Most buffers that may circulate.
+    pub(crate) fn limit(&self) -> u32 {
+        self.config.limit
+    }
+
     /// Whether no more buffers may be added, so that waiting for one may take long.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Acquire)
@@ -328,6 +333,11 @@ impl BufferRing {
             self.fill(pool);
         }
         starved
+    }
+
+    /// How many buffers may circulate now.
+    pub(crate) fn target(&self) -> u32 {
+        self.target.get()
     }
 
     /// Ends a period: shrinks by half when the peak needed less than a quarter.

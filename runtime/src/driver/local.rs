@@ -21,6 +21,7 @@ use crate::driver::ring::{Ring, RingConfig};
 use crate::driver::slab::{Delivery, FreeList, Token};
 use crate::driver::sys;
 use crate::metrics::bump;
+use crate::trace;
 
 /// An operation in a slot that has not been submitted: taken out again if preparing it panics.
 struct Unprepared<'a, T> {
@@ -284,15 +285,24 @@ impl Driver {
     pub(crate) fn end_buffer_period(&self, now: Instant) {
         if now.duration_since(self.buffer_period.get()) >= BUFFER_PERIOD {
             self.buffer_period.set(now);
-            self.buffers.end_period(self.remote.buffers());
+            let (pool, before) = (self.remote.buffers(), self.buffers.target());
+            self.buffers.end_period(pool);
+            let after = self.buffers.target();
+            if after < before {
+                trace::buffers_shrunk(self.remote.index(), before, after, pool.limit());
+            }
         }
     }
 
     fn after_reap(&self) {
-        if self.buffers.maintain(self.remote.buffers()) {
-            bump(&self.remote.counters.buffer_starvations);
-        }
+        let (pool, before) = (self.remote.buffers(), self.buffers.target());
+        let starved = self.buffers.maintain(pool);
         self.flush_backlog();
         self.arm_wake();
+        if starved {
+            bump(&self.remote.counters.buffer_starvations);
+            let after = self.buffers.target();
+            trace::buffers_starved(self.remote.index(), before, after, pool.limit());
+        }
     }
 }

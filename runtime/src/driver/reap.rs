@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "delivery into slots")]
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,6 +32,8 @@ struct Scratch {
     wakers: Vec<Waker>,
     orphans: Vec<(Token, Completion)>,
     lagging: Vec<Token>,
+    /// What user code panicked with under the lock.
+    panics: Vec<Box<dyn Any + Send>>,
     /// A ring of the bell was among the completions.
     bell: bool,
 }
@@ -43,6 +46,7 @@ impl Default for Reaper {
                 wakers: Vec::with_capacity(BATCH),
                 orphans: Vec::new(),
                 lagging: Vec::new(),
+                panics: Vec::new(),
                 bell: false,
             }),
         }
@@ -62,6 +66,9 @@ impl Reaper {
         loop {
             let count = scratch.drain(remote);
             total += count;
+            for payload in scratch.panics.drain(..) {
+                panics::report("destructor", payload);
+            }
             for waker in scratch.wakers.drain(..) {
                 panics::wake(waker);
             }
@@ -132,12 +139,13 @@ impl Scratch {
             let delivery = slot.delivery.with(|cell| unsafe { *cell });
             if let Some(delivery) = delivery {
                 let mut lags = false;
-                panics::contain(|| {
+                let panic = panics::catch(|| {
                     // SAFETY: the payload beside a delivery is of its type and in flight.
                     lags = slot
                         .payload
                         .with(|payload| unsafe { (delivery.more)(payload, completion) });
                 });
+                self.panics.extend(panic);
                 if lags {
                     self.lagging.push(token);
                 }
@@ -154,7 +162,7 @@ impl Scratch {
             .completed
             .store(completed.wrapping_add(1), Ordering::Release);
         if orphan {
-            panics::contain(|| drop(waker));
+            self.panics.extend(panics::catch(|| drop(waker)));
             bump(&remote.counters.orphans);
             self.orphans.push((token, completion));
         } else {
@@ -203,7 +211,7 @@ fn dispose(remote: &Arc<Remote>, token: Token, completion: Completion) {
                 .with_mut(|payload| unsafe { (delivery.orphaned)(payload, completion) });
         };
         // A destructor of the user's that panics must not take the worker down with it.
-        panics::contain(hand_over);
+        panics::contain("destructor", hand_over);
     }
     let here = crate::context::with_driver(remote, |driver| driver.free_slot(token));
     if here.is_none() {

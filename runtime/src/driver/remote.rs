@@ -170,6 +170,11 @@ impl Remote {
         })
     }
 
+    /// Which worker this is.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     pub(crate) fn slab(&self) -> &Slab {
         &self.slab
     }

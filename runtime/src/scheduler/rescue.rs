@@ -21,6 +21,7 @@ use crate::metrics::{add, bump};
 use crate::scheduler::shared::Peer;
 use crate::scheduler::signal;
 use crate::scheduler::worker::Worker;
+use crate::trace;
 
 /// The watch interval doubles with every look that finds nothing to rescue, up to this multiple of the
 /// configured one.
@@ -208,15 +209,27 @@ impl Worker {
                 && peer.present.load(Ordering::Acquire);
             if stuck {
                 any_stuck = true;
-                any_rescued |= self.rescue(peer);
+                any_rescued |= self.rescue(index, peer);
             }
         }
         self.watch.conclude(now, any_stuck, any_rescued);
     }
 
     /// Takes tasks and completions of a sibling that does not get on. Returns whether there were any.
-    fn rescue(&self, peer: &Peer) -> bool {
+    fn rescue(&self, index: usize, peer: &Peer) -> bool {
         peer.remote.mark_stuck();
+        let stolen = || self.counters().stolen_tasks.load(Ordering::Relaxed);
+        let before = stolen();
+        let any = self.take_tasks(peer);
+        let count = self.take_completions(peer);
+        if any || count > 0 {
+            trace::rescued(self.index(), index, stolen().wrapping_sub(before), count);
+        }
+        any || count > 0
+    }
+
+    /// Takes what waits in a sibling's queue and LIFO slot. Returns whether there was any.
+    fn take_tasks(&self, peer: &Peer) -> bool {
         let mut any = false;
         // All of it: whatever is left behind waits for another look.
         while self.steal_from(&peer.due) || self.steal_from(&peer.stealer) {
@@ -227,8 +240,13 @@ impl Worker {
             add(&self.counters().stolen_tasks, 1);
             any = true;
         }
+        any
+    }
+
+    /// Brings a sibling's completions to light and delivers them. Returns how many.
+    fn take_completions(&self, peer: &Peer) -> usize {
         let Some((waiting, deferred)) = inspect(peer) else {
-            return any;
+            return 0;
         };
         if waiting {
             bump(&self.counters().rescues);
@@ -240,7 +258,7 @@ impl Worker {
         }
         let count = self.waking_to_back(|| self.driver().reaper().reap(&peer.remote));
         add(&self.counters().rescued_completions, count as u64);
-        any || count > 0
+        count
     }
 
     fn rescue_by_signal(&self, peer: &Peer) {

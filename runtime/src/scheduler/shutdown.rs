@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::Worker;
+use crate::trace;
 
 /// How long a worker waits for cancelled operations before it gives its ring up.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +80,7 @@ struct EndingState {
     /// When the grace period is over.
     deadline: Option<Instant>,
     exited: usize,
+    cancelled_tasks: usize,
     leaked_operations: u64,
     unfinished_tasks: usize,
 }
@@ -103,9 +105,10 @@ impl Ending {
             .is_none_or(|deadline| Instant::now() >= deadline)
     }
 
-    fn worker_exits(&self, leaked: u64, unfinished: usize) {
+    fn worker_exits(&self, cancelled: usize, leaked: u64, unfinished: usize) {
         let mut state = self.state();
         state.exited += 1;
+        state.cancelled_tasks += cancelled;
         state.leaked_operations += leaked;
         state.unfinished_tasks += unfinished;
         self.changed.notify_all();
@@ -114,7 +117,12 @@ impl Ending {
     /// A worker whose thread could not be started counts as gone.
     pub(crate) fn never_started(&self) {
         self.quiet.fetch_add(1, Ordering::SeqCst);
-        self.worker_exits(0, 0);
+        self.worker_exits(0, 0, 0);
+    }
+
+    /// Tasks that the shutdown cancelled, on the workers that have exited.
+    pub(crate) fn cancelled_tasks(&self) -> usize {
+        self.state().cancelled_tasks
     }
 
     /// Waits until all workers have exited, and reports what they left.
@@ -149,11 +157,14 @@ impl Shared {
         }
         self.phase.store(Phase::Ending as u8, Ordering::SeqCst);
         self.wake_all();
+        trace::shutdown_begins(grace);
     }
 
-    fn begin_draining(&self) {
-        self.phase.store(Phase::Draining as u8, Ordering::SeqCst);
+    /// Returns whether this was the first call.
+    fn begin_draining(&self) -> bool {
+        let before = self.phase.swap(Phase::Draining as u8, Ordering::SeqCst);
         self.wake_all();
+        Phase::from_raw(before) != Phase::Draining
     }
 
     /// Whether no queue of any worker holds a task.
@@ -172,6 +183,7 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     cancelled: Cell<bool>,
+    cancelled_tasks: Cell<usize>,
     quiet: Cell<bool>,
 }
 
@@ -182,11 +194,18 @@ impl Worker {
             return;
         }
         self.list().for_each(|task| {
-            let (_first, wake) = task.header().state.cancel(false);
+            let (first, wake) = task.header().state.cancel(false);
+            self.count_cancelled(first);
             if wake == crate::task::state::Wake::Schedule {
                 self.push_back(task);
             }
         });
+    }
+
+    /// Counts a task that the shutdown was the first to cancel.
+    pub(crate) fn count_cancelled(&self, first: bool) {
+        let count = &self.progress.cancelled_tasks;
+        count.set(count.get() + usize::from(first));
     }
 
     /// Whether a parking worker has something to do for the shutdown at once.
@@ -212,8 +231,12 @@ impl Worker {
             let ending = &self.shared().ending;
             self.set_quiet(self.list().len() == 0);
             let all_quiet = ending.quiet.load(Ordering::SeqCst) == ending.workers;
-            if (all_quiet && self.shared().queues_are_empty()) || ending.grace_is_over() {
+            if all_quiet && self.shared().queues_are_empty() {
                 self.shared().begin_draining();
+            } else if ending.grace_is_over() {
+                if self.shared().begin_draining() {
+                    trace::grace_is_over();
+                }
             } else {
                 // Another worker has tasks left, or a task of ours waits for one over there.
                 self.driver().enter(1, Some(Duration::from_millis(1)));
@@ -227,9 +250,11 @@ impl Worker {
             // Woken by the last completions.
             return false;
         }
-        self.shared()
-            .ending
-            .worker_exits(self.driver().in_flight(), self.list().len());
+        self.shared().ending.worker_exits(
+            self.progress.cancelled_tasks.get(),
+            self.driver().in_flight(),
+            self.list().len(),
+        );
         true
     }
 

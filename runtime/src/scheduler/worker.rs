@@ -291,7 +291,8 @@ impl Worker {
         bump(&self.counters().polls);
         if self.shared.phase() != Phase::Running {
             self.set_quiet(false);
-            let (_first, _wake) = task.header().state.cancel(false);
+            let (first, _wake) = task.header().state.cancel(false);
+            self.count_cancelled(first);
         }
         self.current.set(Some(task));
         let outcome = task.run();
@@ -325,6 +326,7 @@ impl Worker {
         match self.migrate_to.take() {
             Some(to) if to != self.index && !task.header().pinned => {
                 bump(&self.counters().migrations);
+                crate::trace::task_migrates(task.header(), self.index, to);
                 self.send_task(to, task);
             }
             _ => self.push_back(task),
@@ -403,6 +405,7 @@ impl Worker {
         if self.driver.wants_enter() {
             if self.driver.ring().has_overflow() {
                 bump(&self.counters().overflows);
+                crate::trace::completions_overflowed(self.index);
             }
             self.driver.enter(0, None);
         }

@@ -52,6 +52,7 @@ pub(crate) unsafe fn allocate<F: Future>(
     birth: Birth,
     future: F,
 ) -> TaskRef {
+    crate::trace::task_spawned(&birth);
     let cell = Box::new(Cell {
         header: Header {
             state: State::new(),
@@ -77,7 +78,7 @@ pub(crate) const fn size_of_task<F: Future>(_: &F) -> usize {
 
 /// Lets a destructor's panic, caught by `set_stage`, go no further.
 fn contained(outcome: std::thread::Result<()>) {
-    crate::panics::contain(|| {
+    crate::panics::contain("destructor", || {
         if let Err(payload) = outcome {
             std::panic::resume_unwind(payload);
         }
@@ -157,6 +158,8 @@ impl<F: Future> Typed<F> {
             let error = Err(JoinError::panicked(task.header().id, payload));
             contained(Self::set_stage(task, Stage::Output(error)));
         }
+        #[cfg(feature = "tracing")]
+        Self::report(task);
         let completed = task.header().state.complete();
         if completed.drop_output {
             // Nobody will ever see the output; a panic of its destructor has nobody to go to.
@@ -164,6 +167,16 @@ impl<F: Future> Typed<F> {
         }
         if completed.wake_joiner {
             super::join::wake_joiner(task);
+        }
+    }
+
+    /// Emits the event of a task's end, before anybody else can learn of it.
+    #[cfg(feature = "tracing")]
+    fn report(task: TaskRef) {
+        let place = Self::cell(task).stage.with(|place| place);
+        // SAFETY: the task runs still, so the stage belongs to this worker and stays as it is.
+        if let Stage::Output(output) = unsafe { &*place } {
+            crate::trace::task_ended(task.header(), output.as_ref().err());
         }
     }
 

@@ -123,11 +123,13 @@ pub(crate) fn wake_joiner(task: TaskRef) {
     task.header().join_waker.with(|cell| {
         // SAFETY: `JOIN_WAKER` was set on completion: the cell is read only, by this worker.
         if let Some(waker) = unsafe { &*cell } {
-            crate::context::waking_to_back(|| panics::contain(|| waker.wake_by_ref()));
+            crate::context::waking_to_back(|| panics::contain("waker", || waker.wake_by_ref()));
         }
     });
     if task.header().state.release_join_waker() {
-        panics::contain(|| with_join_waker(task, |waker| drop(waker.take())));
+        panics::contain("destructor", || {
+            with_join_waker(task, |waker| drop(waker.take()))
+        });
     }
 }
 
