@@ -74,10 +74,26 @@ impl IdleSet {
     /// what it is to find.
     pub(crate) fn claim_any(&self, start: usize) -> Option<usize> {
         fence(Ordering::SeqCst);
+        self.claim_any_after_fence(start)
+    }
+
+    fn claim_any_after_fence(&self, start: usize) -> Option<usize> {
         let workers = self.parked.len();
         (0..workers)
             .map(|offset| (start + offset) % workers)
             .find(|&worker| self.claim_after_fence(worker))
+    }
+
+    /// Takes the duty to wake some sleeping worker for a task that any worker may take, unless none sleeps
+    /// or one that searches will come across it. The caller has published the task.
+    pub(crate) fn claim_for_injected(&self, start: usize) -> Option<usize> {
+        // Before both looks: the count lags behind the states, and a search that goes on now must end
+        // after the task was published, not only after it was looked at.
+        fence(Ordering::SeqCst);
+        if self.count() == 0 || self.someone_searches() {
+            return None;
+        }
+        self.claim_any_after_fence(start)
     }
 
     /// Whether a worker that searches now will look at everything again before it sleeps, so that a
@@ -96,16 +112,22 @@ impl IdleSet {
         true
     }
 
-    /// Ends a search. Returns whether it was the last one going on.
+    /// Ends a search. Returns whether it was the last one going on; what the caller looks at afterwards
+    /// then includes every task whose pusher relied on the search.
     pub(crate) fn end_search(&self) -> bool {
-        self.searching.fetch_sub(1, Ordering::SeqCst) == 1
+        let last = self.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last {
+            fence(Ordering::SeqCst);
+        }
+        last
     }
 }
 
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use loom::sync::Arc;
+    use crate::primitives::model::check_bounded;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
 
     /// A queue of one task, as far as the protocol is concerned.
@@ -173,8 +195,7 @@ mod models {
                 let (idle, queue) = (idle.clone(), queue.clone());
                 thread::spawn(move || {
                     publish(&queue);
-                    fence(Ordering::SeqCst);
-                    !idle.someone_searches() && idle.claim_any(0).is_some()
+                    idle.claim_for_injected(0).is_some()
                 })
             };
             let mut found = queue.load(Ordering::Acquire) > 0;
@@ -185,6 +206,109 @@ mod models {
             }
             let claimed = producer.join().expect("producer");
             assert!(found || claimed, "the worker sleeps on a task");
+        });
+    }
+
+    /// A push that skips the wake-up because somebody searches who then finds another task: as the last
+    /// searcher it sees the pushed one and wakes a sleeper for it.
+    #[test]
+    fn loom_push_against_a_search_that_finds() {
+        loom::model(|| {
+            let idle = Arc::new(IdleSet::new(2));
+            let queue = Arc::new(AtomicUsize::new(0));
+            idle.announce(1);
+            assert!(idle.begin_search());
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    idle.claim_for_injected(0).is_some()
+                })
+            };
+            let visible = idle.end_search() && queue.load(Ordering::Acquire) > 0;
+            let passed_on = visible && idle.claim_any(0).is_some();
+            let claimed = producer.join().expect("producer");
+            assert!(passed_on || claimed, "a worker sleeps beside a task");
+            assert!(!(passed_on && claimed));
+            assert_eq!(idle.count(), 0);
+        });
+    }
+
+    /// The same with two searchers, of which only the last to end looks.
+    #[test]
+    fn loom_push_against_two_searches() {
+        check_bounded(3, || {
+            let idle = Arc::new(IdleSet::new(4));
+            let queue = Arc::new(AtomicUsize::new(0));
+            idle.announce(3);
+            assert!(idle.begin_search() && idle.begin_search());
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    idle.claim_for_injected(3).is_some()
+                })
+            };
+            // One finds another task.
+            let finder = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    let visible = idle.end_search() && queue.load(Ordering::Acquire) > 0;
+                    visible && idle.claim_any(3).is_some()
+                })
+            };
+            // The other finds nothing and goes to sleep.
+            idle.end_search();
+            idle.announce(0);
+            let found = queue.load(Ordering::Acquire) > 0;
+            let claimed = producer.join().expect("producer");
+            let passed_on = finder.join().expect("finder");
+            assert!(found || claimed || passed_on, "workers sleep on a task");
+        });
+    }
+
+    /// Messages of two senders, and a worker that sleeps whenever its mailbox is empty, with the bell as
+    /// the only thing that ends its sleep: it gets every message. Loom reports a deadlock if it sleeps on
+    /// one.
+    #[test]
+    fn loom_mailbox_is_drained_before_sleep() {
+        const MESSAGES: usize = 3;
+        check_bounded(2, || {
+            let idle = Arc::new(IdleSet::new(1));
+            let bell = Arc::new(Notify::new());
+            // A place per message orders less than any queue does.
+            let mail: Arc<[AtomicUsize; MESSAGES]> =
+                Arc::new(std::array::from_fn(|_| AtomicUsize::new(0)));
+            let senders = [0..2, 2..MESSAGES].map(|messages| {
+                let (idle, bell, mail) = (idle.clone(), bell.clone(), mail.clone());
+                thread::spawn(move || {
+                    for message in messages {
+                        publish(&mail[message]);
+                        if idle.claim(0) {
+                            bell.notify();
+                        }
+                    }
+                })
+            });
+            let mut read = 0;
+            loop {
+                for place in mail.iter() {
+                    read += place.swap(0, Ordering::AcqRel);
+                }
+                if read == MESSAGES {
+                    break;
+                }
+                idle.announce(0);
+                let has_mail = mail.iter().any(|place| place.load(Ordering::Acquire) > 0);
+                if !has_mail {
+                    bell.wait();
+                }
+                idle.leave(0);
+            }
+            for sender in senders {
+                sender.join().expect("sender");
+            }
+            assert_eq!(idle.count(), 0);
         });
     }
 }
