@@ -84,10 +84,10 @@ impl<R> RingCell<R> {
     /// Takes the CQ lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<CqGuard<'_, R>> {
-        if self.locked.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        Some(CqGuard { cell: self })
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .ok()
+            .map(|_| CqGuard { cell: self })
     }
 
     /// Takes the CQ lock; its holders never block, so neither does this for long.
@@ -313,11 +313,18 @@ mod models {
         1
     }
 
-    /// Two siblings drain while the owner drains and then takes its ring away: one at a time, each sees
-    /// what the one before did, and nobody touches the ring that is gone.
+    /// Owner: takes its ring away. Returns how much was drained.
+    fn take_away(cell: &RingCell<Drained>) -> u32 {
+        // SAFETY: the caller is the owner, and holds no reference.
+        let ring = unsafe { cell.replace(None) }.expect("a ring was put in");
+        // SAFETY: the ring is out of the others' reach.
+        ring.0.with_mut(|drained| unsafe { *drained })
+    }
+
+    /// Two siblings and the owner drain: one at a time, and each sees what the one before did.
     #[test]
     fn loom_the_cq_lock_excludes_and_hands_over() {
-        check_bounded(3, || {
+        loom::model(|| {
             let cell = Arc::new(RingCell::<Drained>::default());
             // SAFETY: this thread is the owner.
             unsafe { cell.replace(Some(Drained::default())) };
@@ -326,12 +333,24 @@ mod models {
                 thread::spawn(move || drain(&cell))
             });
             let own = drain(&cell);
-            // SAFETY: this thread is the owner, and holds no reference.
-            let ring = unsafe { cell.replace(None) }.expect("put in above");
-            // SAFETY: the ring is out of the others' reach.
-            let drained = ring.0.with_mut(|drained| unsafe { *drained });
             let others: u32 = siblings.map(|s| s.join().expect("sibling")).iter().sum();
-            assert_eq!(drained, own + others);
+            assert_eq!(take_away(&cell), own + others);
+        });
+    }
+
+    /// A sibling drains while the owner takes its ring away: it drained before, or finds no ring.
+    #[test]
+    fn loom_nobody_drains_a_ring_that_is_gone() {
+        check_bounded(2, || {
+            let cell = Arc::new(RingCell::<Drained>::default());
+            // SAFETY: this thread is the owner.
+            unsafe { cell.replace(Some(Drained::default())) };
+            let sibling = {
+                let cell = cell.clone();
+                thread::spawn(move || drain(&cell))
+            };
+            let drained = take_away(&cell);
+            assert_eq!(drained, sibling.join().expect("sibling"));
         });
     }
 
