@@ -84,6 +84,8 @@ impl<R> RingCell<R> {
     /// Takes the CQ lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<CqGuard<'_, R>> {
+        // A swap would do as well, but one that fails writes, and loom then admits orders in which it
+        // hides the unlocking.
         self.locked
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .ok()

@@ -61,8 +61,12 @@ impl IdleSet {
 
     fn claim_after_fence(&self, worker: usize) -> bool {
         let parked = &self.parked[worker];
+        // A swap would do as well, but one that comes too late writes AWAKE over AWAKE, and loom then
+        // admits orders in which it hides the next PARKED.
         if parked.load(Ordering::Relaxed) != PARKED
-            || parked.swap(AWAKE, Ordering::AcqRel) != PARKED
+            || parked
+                .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Relaxed)
+                .is_err()
         {
             return false;
         }
