@@ -135,33 +135,40 @@ mod models {
     use loom::sync::Arc;
     use loom::thread;
 
+    /// Consumer: takes the oldest completion and sees that it is number `next`.
+    fn take(queue: &CompletionQueue, next: &mut i32) -> bool {
+        let Some(item) = queue.pop() else {
+            return false;
+        };
+        assert_eq!(item, Completion::new(*next, 7), "out of order");
+        *next += 1;
+        true
+    }
+
     /// Pushes `before` completions, then `beside` more while a consumer tries `tries` times, and sees that
     /// every one comes out, in order.
     fn check(before: i32, beside: i32, tries: usize) {
         check_bounded(4, move || {
             let queue = Arc::new(CompletionQueue::new());
             (0..before).for_each(|i| queue.push(Completion::new(i, 7)));
-            let producer = {
+            // The producer is the thread that runs first: loom then tries the consumer's looks before each
+            // of its stores.
+            let consumer = {
                 let queue = queue.clone();
                 thread::spawn(move || {
-                    for i in before..before + beside {
-                        queue.push(Completion::new(i, 7));
-                        assert!(queue.len() <= i as usize + 1);
+                    let mut next = 0;
+                    for _ in 0..tries {
+                        take(&queue, &mut next);
                     }
+                    next
                 })
             };
-            let mut next = 0;
-            let mut take = || {
-                let item = queue.pop()?;
-                assert_eq!(item, Completion::new(next, 7), "out of order");
-                next += 1;
-                Some(item)
-            };
-            for _ in 0..tries {
-                take();
+            for i in before..before + beside {
+                queue.push(Completion::new(i, 7));
+                assert!(queue.len() <= i as usize + 1);
             }
-            producer.join().expect("producer");
-            while take().is_some() {}
+            let mut next = consumer.join().expect("consumer");
+            while take(&queue, &mut next) {}
             assert_eq!(next, before + beside, "a completion was lost");
             assert_eq!(queue.len(), 0);
         });
