@@ -83,6 +83,21 @@ pub(crate) enum Next {
     Last(Completion),
 }
 
+/// Takes the oldest item, or else registers the waker.
+#[inline(always)]
+fn pop_or_register(
+    queue: &CompletionQueue,
+    register: impl FnOnce() -> Registered,
+) -> Result<Completion, Registered> {
+    if let Some(completion) = queue.pop() {
+        return Ok(completion);
+    }
+    let registered = register();
+    // Registering first and looking again afterwards is what makes an item that arrives in between
+    // either seen here or announced by the reaper.
+    queue.pop().ok_or(registered)
+}
+
 /// A multishot operation that is armed on some worker's ring.
 #[derive(Debug)]
 pub(crate) struct Multishot<T: MultishotOperation> {
@@ -118,11 +133,7 @@ impl<T: MultishotOperation> Multishot<T> {
             .expect("only the last completion ends the flight")
     }
 
-    fn queue(&self) -> &CompletionQueue {
-        let flight = self
-            .flight
-            .as_ref()
-            .expect("only the last completion ends the flight");
+    fn queue(flight: &InFlight) -> &CompletionQueue {
         let slot = flight.remote.slab().slot(flight.token.index());
         // SAFETY: the slot holds an `InSlot<T>` for as long as the flight lasts.
         let place = slot
@@ -144,18 +155,11 @@ impl<T: MultishotOperation> Multishot<T> {
 
     /// The next completion. After [`Next::Last`] the operation is spent.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Next> {
-        if let Some(completion) = self.queue().pop() {
-            return Poll::Ready(Next::More(completion));
-        }
-        let registered = self.flight().register_again(cx.waker());
-        // Registering first and looking again afterwards is what makes an item that arrives in
-        // between either seen here or announced by the reaper.
-        if let Some(completion) = self.queue().pop() {
-            return Poll::Ready(Next::More(completion));
-        }
-        match registered {
-            Registered::Waiting => Poll::Pending,
-            Registered::Complete => {
+        let flight: &InFlight = self.flight();
+        match pop_or_register(Self::queue(flight), || flight.register_again(cx.waker())) {
+            Ok(completion) => Poll::Ready(Next::More(completion)),
+            Err(Registered::Waiting) => Poll::Pending,
+            Err(Registered::Complete) => {
                 let flight = self.flight.take().expect("armed");
                 // SAFETY: complete, the slot holds an `InSlot<T>`, and the flight is over.
                 let (_, completion) = unsafe { flight.take::<InSlot<T>>() };
@@ -171,5 +175,126 @@ impl<T: MultishotOperation> Drop for Multishot<T> {
             // SAFETY: the slot holds an `InSlot<T>`, and this value goes away.
             unsafe { flight.abandon::<InSlot<T>>(InSlot::dispose_all) };
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::driver::slot::SlotState;
+    use crate::primitives::UnsafeCell;
+    use crate::primitives::model::{Flag, check_bounded};
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// What reaper and consumer share, as it is in a slot.
+    struct Flight {
+        queue: CompletionQueue,
+        state: SlotState,
+        result: UnsafeCell<Completion>,
+    }
+
+    // SAFETY: `SlotState` says who may touch the result when.
+    unsafe impl Sync for Flight {}
+    // SAFETY: as above.
+    unsafe impl Send for Flight {}
+
+    impl Flight {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                queue: CompletionQueue::new(),
+                state: SlotState::new(),
+                result: UnsafeCell::new(Completion::default()),
+            })
+        }
+
+        /// Reaper: an item with more to come.
+        fn deliver(&self, item: i32) {
+            self.queue.push(Completion::new(item, 0));
+            if let Some(waker) = self.state.notify() {
+                waker.wake();
+            }
+        }
+
+        /// Reaper: the last completion.
+        fn finish(&self, item: i32) {
+            let last = Completion::new(item, 0);
+            // SAFETY: in flight, the result belongs to the reaper.
+            self.result.with_mut(|result| unsafe { *result = last });
+            let (waker, orphan) = self.state.complete();
+            assert!(!orphan);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+
+        /// Consumer: the next item and whether it was the last, or nothing.
+        fn poll(&self, waker: &std::task::Waker) -> Option<(i32, bool)> {
+            match pop_or_register(&self.queue, || self.state.register(waker)) {
+                Ok(item) => Some((item.raw_result(), false)),
+                Err(Registered::Waiting) => None,
+                Err(Registered::Complete) => {
+                    // SAFETY: complete, the result belongs to the future.
+                    let last = self.result.with(|result| unsafe { *result });
+                    Some((last.raw_result(), true))
+                }
+            }
+        }
+    }
+
+    /// A consumer that polls three times beside a reaper that delivers `items`, and the last of them as
+    /// the final completion if `finishes`. When its last poll was pending it is woken, or there is nothing
+    /// left for it.
+    fn check(items: i32, finishes: bool) {
+        check_bounded(3, move || {
+            let flight = Flight::new();
+            let (flag, waker) = Flag::new();
+            flight.state.arm(waker.clone());
+            let reaper = {
+                let flight = flight.clone();
+                thread::spawn(move || {
+                    let more = items - i32::from(finishes);
+                    (0..more).for_each(|item| flight.deliver(item));
+                    if finishes {
+                        flight.finish(more);
+                    }
+                })
+            };
+            let (mut next, mut over, mut asleep) = (0, false, false);
+            let mut poll = || {
+                if over {
+                    return None;
+                }
+                let (item, last) = flight.poll(&waker)?;
+                assert_eq!(item, next, "out of order");
+                next += 1;
+                over = last;
+                Some(item)
+            };
+            for _ in 0..3 {
+                flag.take();
+                asleep = poll().is_none();
+            }
+            reaper.join().expect("reaper");
+            let woken = flag.take();
+            let mut left = 0;
+            while poll().is_some() {
+                left += 1;
+            }
+            assert!(!asleep || woken || left == 0, "it sleeps on an item");
+            assert_eq!((next, over), (items, finishes), "an item was lost");
+        });
+    }
+
+    /// Items that come while the consumer registers are seen by it or wake it.
+    #[test]
+    fn loom_consumer_never_sleeps_on_an_item() {
+        check(2, false);
+    }
+
+    /// The last completion comes after the items before it, and wakes too.
+    #[test]
+    fn loom_the_last_completion_comes_last() {
+        check(2, true);
     }
 }

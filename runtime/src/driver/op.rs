@@ -189,9 +189,9 @@ impl InFlight {
         state.register(waker)
     }
 
-    /// As [`register`](Self::register), for an operation that calls its waker more than once.
-    pub(crate) fn register_again(&mut self, waker: &std::task::Waker) -> Registered {
-        self.waker = identity(waker);
+    /// As [`register`](Self::register), for an operation that calls its waker more than once. An operation
+    /// uses one or the other.
+    pub(crate) fn register_again(&self, waker: &std::task::Waker) -> Registered {
         self.remote
             .slab()
             .slot(self.token.index())

@@ -5,11 +5,10 @@
     reason = "a ring shared between its owner and the holder of the CQ lock"
 )]
 
-use std::cell::UnsafeCell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
@@ -19,6 +18,8 @@ use crate::driver::buffers::{BufferConfig, BufferPool};
 use crate::driver::ring::Ring;
 use crate::driver::slab::{Slab, Token};
 use crate::metrics::Counters;
+use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::{UnsafeCell, yield_now};
 use crate::scheduler::idle::IdleSet;
 use crate::task::TaskRef;
 use crate::time::TimerKey;
@@ -40,53 +41,64 @@ pub(crate) enum Message {
 }
 
 /// A ring, with the lock that says who drains its CQ.
-#[derive(Debug, Default)]
-pub(crate) struct RingCell {
+#[derive(Debug)]
+pub(crate) struct RingCell<R = Ring> {
     locked: AtomicBool,
-    ring: UnsafeCell<Option<Ring>>,
+    ring: UnsafeCell<Option<R>>,
 }
 
 // SAFETY: the owner reads `ring` without the lock and replaces it only under the lock; everybody else
 // reads it under the lock.
-unsafe impl Sync for RingCell {}
+unsafe impl<R: Send + Sync> Sync for RingCell<R> {}
 
-/// The right to drain the CQ and to look at the ring.
-#[derive(Debug)]
-pub(crate) struct CqGuard<'a> {
-    cell: &'a RingCell,
-}
-
-impl CqGuard<'_> {
-    /// The ring, if the worker has one at present.
-    pub(crate) fn ring(&self) -> Option<&Ring> {
-        // SAFETY: replacing the ring takes the lock, which this guard holds.
-        unsafe { (*self.cell.ring.get()).as_ref() }
+impl<R> Default for RingCell<R> {
+    fn default() -> Self {
+        Self {
+            locked: AtomicBool::new(false),
+            ring: UnsafeCell::new(None),
+        }
     }
 }
 
-impl Drop for CqGuard<'_> {
+/// The right to drain the CQ and to look at the ring.
+#[derive(Debug)]
+pub(crate) struct CqGuard<'a, R = Ring> {
+    cell: &'a RingCell<R>,
+}
+
+impl<R> CqGuard<'_, R> {
+    /// The ring, if the worker has one at present.
+    pub(crate) fn ring(&self) -> Option<&R> {
+        // SAFETY: replacing the ring takes the lock, which this guard holds.
+        self.cell.ring.with(|ring| unsafe { (*ring).as_ref() })
+    }
+}
+
+impl<R> Drop for CqGuard<'_, R> {
     fn drop(&mut self) {
         self.cell.locked.store(false, Ordering::Release);
     }
 }
 
-impl RingCell {
+impl<R> RingCell<R> {
     /// Takes the CQ lock if it is free.
     #[inline]
-    pub(crate) fn try_lock(&self) -> Option<CqGuard<'_>> {
-        if self.locked.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        Some(CqGuard { cell: self })
+    pub(crate) fn try_lock(&self) -> Option<CqGuard<'_, R>> {
+        // A swap would do as well, but one that fails writes, and loom then admits orders in which it
+        // hides the unlocking.
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .ok()
+            .map(|_| CqGuard { cell: self })
     }
 
     /// Takes the CQ lock; its holders never block, so neither does this for long.
-    pub(crate) fn lock(&self) -> CqGuard<'_> {
+    pub(crate) fn lock(&self) -> CqGuard<'_, R> {
         loop {
             if let Some(guard) = self.try_lock() {
                 return guard;
             }
-            std::thread::yield_now();
+            yield_now();
         }
     }
 
@@ -96,9 +108,9 @@ impl RingCell {
     ///
     /// Only the owning worker's thread calls this, and it drops the reference before `replace`.
     #[inline(always)]
-    pub(crate) unsafe fn owned(&self) -> Option<&Ring> {
+    pub(crate) unsafe fn owned(&self) -> Option<&R> {
         // SAFETY: only the owner replaces the ring, and the caller is the owner.
-        unsafe { (*self.ring.get()).as_ref() }
+        self.ring.with(|ring| unsafe { (*ring).as_ref() })
     }
 
     /// Puts another ring in place and returns the old one.
@@ -106,10 +118,11 @@ impl RingCell {
     /// # Safety
     ///
     /// Only the owning worker calls this, holding no reference from `owned`.
-    pub(crate) unsafe fn replace(&self, ring: Option<Ring>) -> Option<Ring> {
+    pub(crate) unsafe fn replace(&self, ring: Option<R>) -> Option<R> {
         let _guard = self.lock();
         // SAFETY: the lock keeps siblings out, and the caller vouches for the owner.
-        unsafe { std::mem::replace(&mut *self.ring.get(), ring) }
+        self.ring
+            .with_mut(|place| unsafe { std::mem::replace(&mut *place, ring) })
     }
 }
 
@@ -275,5 +288,101 @@ impl Remote {
                 return;
             }
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::driver::completion::Completion;
+    use crate::driver::queue::CompletionQueue;
+    use crate::primitives::model::check_bounded;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Stands for a ring: how much was drained, known to the holder of the CQ lock alone.
+    #[derive(Default)]
+    struct Drained(UnsafeCell<u32>);
+
+    // SAFETY: the CQ lock says who may touch the cell.
+    unsafe impl Send for Drained {}
+    // SAFETY: as above.
+    unsafe impl Sync for Drained {}
+
+    /// Drains if the lock is free. Returns how much was drained.
+    fn drain(cell: &RingCell<Drained>) -> u32 {
+        let Some(guard) = cell.try_lock() else {
+            return 0;
+        };
+        let Some(ring) = guard.ring() else { return 0 };
+        // SAFETY: the guard is the CQ lock.
+        ring.0.with_mut(|drained| unsafe { *drained += 1 });
+        1
+    }
+
+    /// Owner: takes its ring away. Returns how much was drained.
+    fn take_away(cell: &RingCell<Drained>) -> u32 {
+        // SAFETY: the caller is the owner, and holds no reference.
+        let ring = unsafe { cell.replace(None) }.expect("a ring was put in");
+        // SAFETY: the ring is out of the others' reach.
+        ring.0.with_mut(|drained| unsafe { *drained })
+    }
+
+    /// Two siblings and the owner drain: one at a time, and each sees what the one before did.
+    #[test]
+    fn loom_the_cq_lock_excludes_and_hands_over() {
+        loom::model(|| {
+            let cell = Arc::new(RingCell::<Drained>::default());
+            // SAFETY: this thread is the owner.
+            unsafe { cell.replace(Some(Drained::default())) };
+            let siblings = [(); 2].map(|()| {
+                let cell = cell.clone();
+                thread::spawn(move || drain(&cell))
+            });
+            let own = drain(&cell);
+            let others: u32 = siblings.map(|s| s.join().expect("sibling")).iter().sum();
+            assert_eq!(take_away(&cell), own + others);
+        });
+    }
+
+    /// A sibling drains while the owner takes its ring away: it drained before, or finds no ring.
+    #[test]
+    fn loom_nobody_drains_a_ring_that_is_gone() {
+        check_bounded(2, || {
+            let cell = Arc::new(RingCell::<Drained>::default());
+            // SAFETY: this thread is the owner.
+            unsafe { cell.replace(Some(Drained::default())) };
+            let sibling = {
+                let cell = cell.clone();
+                thread::spawn(move || drain(&cell))
+            };
+            let drained = take_away(&cell);
+            assert_eq!(drained, sibling.join().expect("sibling"));
+        });
+    }
+
+    /// Two reapers that take turns are one producer to a multishot operation's queue.
+    #[test]
+    fn loom_reapers_take_turns_as_the_producer() {
+        loom::model(|| {
+            let cell = Arc::new(RingCell::<Drained>::default());
+            let queue = Arc::new(CompletionQueue::new());
+            let reapers = [1, 2].map(|item| {
+                let (cell, queue) = (cell.clone(), queue.clone());
+                thread::spawn(move || {
+                    let guard = cell.try_lock();
+                    if guard.is_some() {
+                        queue.push(Completion::new(item, 0));
+                    }
+                    guard.is_some()
+                })
+            });
+            let mut popped = usize::from(queue.pop().is_some());
+            let pushed = reapers.map(|r| usize::from(r.join().expect("reaper")));
+            while queue.pop().is_some() {
+                popped += 1;
+            }
+            assert_eq!(popped, pushed.iter().sum());
+        });
     }
 }

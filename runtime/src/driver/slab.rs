@@ -12,11 +12,11 @@
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::driver::completion::Completion;
 use crate::driver::slot::SlotState;
 use crate::primitives::UnsafeCell;
+use crate::primitives::atomic::{AtomicU32, Ordering};
 
 /// Bytes of an operation that fit into its slot; larger operations are boxed.
 pub(crate) const INLINE_BYTES: usize = 56;
@@ -65,7 +65,8 @@ impl Slot {
 }
 
 const NONE: u32 = u32::MAX;
-const FIRST_BUCKET: u32 = 64;
+/// Slots in the first bucket; each one after it has twice as many.
+const FIRST_BUCKET: u32 = if cfg!(loom) { 2 } else { 64 };
 const BUCKETS: usize = 24;
 
 /// Names a slot and the use it is put to; travels through the kernel as `user_data`.
@@ -263,5 +264,97 @@ mod tests {
     #[test]
     fn a_slot_is_two_cache_lines() {
         assert_eq!(size_of::<Slot>(), 128);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::primitives::atomic::AtomicU64;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// Writes into a slot as the holder of its token may; loom finds out when somebody else still does.
+    fn write(slab: &Slab, token: Token) {
+        let slot = slab.resolve(token).expect("the token is in use");
+        slot.result
+            // SAFETY: the slot belongs to the holder of the token.
+            .with_mut(|result| unsafe { *result = Completion::default() });
+    }
+
+    /// Two threads free their slots while the owner allocates: a slot is handed out again only when the
+    /// thread that freed it is done with it, and none is handed out twice or lost.
+    #[test]
+    fn loom_slots_freed_elsewhere_are_reused_once() {
+        loom::model(|| {
+            let slab = Arc::new(Slab::new());
+            let list = FreeList::default();
+            let holders = [(); 2].map(|()| {
+                let (slab, token) = (slab.clone(), slab.allocate(&list));
+                thread::spawn(move || {
+                    write(&slab, token);
+                    slab.free_remote(token);
+                })
+            });
+            let mut taken: Vec<u32> = Vec::new();
+            let mut allocate = || {
+                let token = slab.allocate(&list);
+                write(&slab, token);
+                taken.push(token.index());
+            };
+            allocate();
+            allocate();
+            for holder in holders {
+                holder.join().expect("holder");
+            }
+            let grown = list.grown.get();
+            (2..grown).for_each(|_| allocate());
+            assert_eq!(list.grown.get(), grown, "a slot was lost");
+            taken.sort_unstable();
+            assert!(
+                taken.into_iter().eq(0..grown),
+                "a slot was handed out twice"
+            );
+        });
+    }
+
+    /// A slot freed elsewhere and used again: who knows the new token finds that the old one is stale,
+    /// however it came to know it.
+    #[test]
+    fn loom_a_stale_token_does_not_resolve() {
+        loom::model(|| {
+            let slab = Arc::new(Slab::new());
+            let list = FreeList::default();
+            let (old, _other) = (slab.allocate(&list), slab.allocate(&list));
+            // Stands for the kernel, which hands a token from the owner to the reaper.
+            let kernel = Arc::new(AtomicU64::new(Token::IGNORE.raw()));
+            let holder = {
+                let slab = slab.clone();
+                thread::spawn(move || {
+                    write(&slab, old);
+                    slab.free_remote(old);
+                })
+            };
+            let reaper = {
+                let (slab, kernel) = (slab.clone(), kernel.clone());
+                thread::spawn(move || {
+                    let token = Token::from_raw(kernel.load(Ordering::Acquire));
+                    if token == Token::IGNORE {
+                        return;
+                    }
+                    assert!(slab.resolve(token).is_some());
+                    write(&slab, token);
+                    if token.index() == old.index() {
+                        assert!(slab.resolve(old).is_none(), "a stale token resolves");
+                    }
+                })
+            };
+            let token = slab.allocate(&list);
+            kernel.store(token.raw(), Ordering::Release);
+            holder.join().expect("holder");
+            reaper.join().expect("reaper");
+            let again = slab.resolve(old).is_some();
+            assert_eq!(again, token.index() != old.index());
+        });
     }
 }

@@ -61,8 +61,12 @@ impl IdleSet {
 
     fn claim_after_fence(&self, worker: usize) -> bool {
         let parked = &self.parked[worker];
+        // A swap would do as well, but one that comes too late writes AWAKE over AWAKE, and loom then
+        // admits orders in which it hides the next PARKED.
         if parked.load(Ordering::Relaxed) != PARKED
-            || parked.swap(AWAKE, Ordering::AcqRel) != PARKED
+            || parked
+                .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Relaxed)
+                .is_err()
         {
             return false;
         }
@@ -74,10 +78,26 @@ impl IdleSet {
     /// what it is to find.
     pub(crate) fn claim_any(&self, start: usize) -> Option<usize> {
         fence(Ordering::SeqCst);
+        self.claim_any_after_fence(start)
+    }
+
+    fn claim_any_after_fence(&self, start: usize) -> Option<usize> {
         let workers = self.parked.len();
         (0..workers)
             .map(|offset| (start + offset) % workers)
             .find(|&worker| self.claim_after_fence(worker))
+    }
+
+    /// Takes the duty to wake some sleeping worker for a task that any worker may take, unless none sleeps
+    /// or one that searches will come across it. The caller has published the task.
+    pub(crate) fn claim_for_injected(&self, start: usize) -> Option<usize> {
+        // Before both looks: the count lags behind the states, and a search that goes on now must end
+        // after the task was published, not only after it was looked at.
+        fence(Ordering::SeqCst);
+        if self.count() == 0 || self.someone_searches() {
+            return None;
+        }
+        self.claim_any_after_fence(start)
     }
 
     /// Whether a worker that searches now will look at everything again before it sleeps, so that a
@@ -96,15 +116,21 @@ impl IdleSet {
         true
     }
 
-    /// Ends a search. Returns whether it was the last one going on.
+    /// Ends a search. Returns whether it was the last one going on; what the caller looks at afterwards
+    /// then includes every task whose pusher relied on the search.
     pub(crate) fn end_search(&self) -> bool {
-        self.searching.fetch_sub(1, Ordering::SeqCst) == 1
+        let last = self.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last {
+            fence(Ordering::SeqCst);
+        }
+        last
     }
 }
 
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
+    use crate::primitives::model::check_bounded;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -173,8 +199,7 @@ mod models {
                 let (idle, queue) = (idle.clone(), queue.clone());
                 thread::spawn(move || {
                     publish(&queue);
-                    fence(Ordering::SeqCst);
-                    !idle.someone_searches() && idle.claim_any(0).is_some()
+                    idle.claim_for_injected(0).is_some()
                 })
             };
             let mut found = queue.load(Ordering::Acquire) > 0;
@@ -185,6 +210,116 @@ mod models {
             }
             let claimed = producer.join().expect("producer");
             assert!(found || claimed, "the worker sleeps on a task");
+        });
+    }
+
+    /// A push that skips the wake-up because somebody searches who then finds another task: as the last
+    /// searcher it sees the pushed one and wakes a sleeper for it.
+    #[test]
+    fn loom_push_against_a_search_that_finds() {
+        loom::model(|| {
+            let idle = Arc::new(IdleSet::new(2));
+            let queue = Arc::new(AtomicUsize::new(0));
+            idle.announce(1);
+            assert!(idle.begin_search());
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    idle.claim_for_injected(0).is_some()
+                })
+            };
+            let visible = idle.end_search() && queue.load(Ordering::Acquire) > 0;
+            let passed_on = visible && idle.claim_any(0).is_some();
+            let claimed = producer.join().expect("producer");
+            assert!(passed_on || claimed, "a worker sleeps beside a task");
+            assert!(!(passed_on && claimed));
+            assert_eq!(idle.count(), 0);
+        });
+    }
+
+    /// The same with two searchers, of which only the last to end looks.
+    #[test]
+    fn loom_push_against_two_searches() {
+        check_bounded(3, || {
+            let idle = Arc::new(IdleSet::new(4));
+            let queue = Arc::new(AtomicUsize::new(0));
+            idle.announce(3);
+            assert!(idle.begin_search() && idle.begin_search());
+            let producer = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    publish(&queue);
+                    idle.claim_for_injected(3).is_some()
+                })
+            };
+            // One finds another task.
+            let finder = {
+                let (idle, queue) = (idle.clone(), queue.clone());
+                thread::spawn(move || {
+                    let visible = idle.end_search() && queue.load(Ordering::Acquire) > 0;
+                    visible && idle.claim_any(3).is_some()
+                })
+            };
+            // The other finds nothing and goes to sleep.
+            idle.end_search();
+            idle.announce(0);
+            let found = queue.load(Ordering::Acquire) > 0;
+            let claimed = producer.join().expect("producer");
+            let passed_on = finder.join().expect("finder");
+            assert!(found || claimed || passed_on, "workers sleep on a task");
+        });
+    }
+
+    /// Messages of two senders, and a worker that drains its mailbox and sleeps, with the bell as the only
+    /// thing that ends its sleep: it never sleeps on a message, and gets every one.
+    #[test]
+    fn loom_mailbox_is_drained_before_sleep() {
+        const MESSAGES: usize = 3;
+        check_bounded(3, || {
+            let idle = Arc::new(IdleSet::new(1));
+            let bell = Arc::new(AtomicUsize::new(0));
+            // A place per message orders less than any queue does.
+            let mail: Arc<[AtomicUsize; MESSAGES]> =
+                Arc::new(std::array::from_fn(|_| AtomicUsize::new(0)));
+            let has_mail = || mail.iter().any(|place| place.load(Ordering::Acquire) > 0);
+            let mut senders: Vec<_> = [0..2, 2..MESSAGES]
+                .into_iter()
+                .map(|messages| {
+                    let (idle, bell, mail) = (idle.clone(), bell.clone(), mail.clone());
+                    thread::spawn(move || {
+                        for message in messages {
+                            publish(&mail[message]);
+                            if idle.claim(0) {
+                                bell.fetch_add(1, Ordering::AcqRel);
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let mut read = 0;
+            loop {
+                for place in mail.iter() {
+                    read += place.swap(0, Ordering::AcqRel);
+                }
+                if read == MESSAGES {
+                    break;
+                }
+                idle.announce(0);
+                if !has_mail() && bell.swap(0, Ordering::AcqRel) == 0 {
+                    // Not rung yet: it sleeps, for as long as it takes.
+                    for sender in senders.drain(..) {
+                        sender.join().expect("sender");
+                    }
+                    let rung = bell.swap(0, Ordering::AcqRel) > 0;
+                    assert!(rung, "the worker sleeps on a message");
+                }
+                idle.leave(0);
+            }
+            for sender in senders {
+                sender.join().expect("sender");
+            }
+            assert_eq!(idle.count(), 0);
         });
     }
 }

@@ -123,18 +123,9 @@ impl Shared {
 
     /// Sees to it that somebody looks at the injector.
     fn notify_injected(&self) {
-        if self.idle.count() == 0 {
-            // The count lags behind the states, so it decides only together with the fence: a worker
-            // that announces after this fence looks at the injector after ours was published.
-            fence(Ordering::SeqCst);
-            if self.idle.count() == 0 {
-                return;
-            }
+        if let Some(worker) = self.idle.claim_for_injected(0) {
+            self.peers[worker].remote.ring_the_bell();
         }
-        if self.idle.someone_searches() {
-            return;
-        }
-        self.wake_one(0);
     }
 
     /// Wakes some sleeping worker. Returns whether there was one.

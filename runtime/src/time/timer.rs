@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::context;
 use crate::driver::remote::{Message, Remote};
 use crate::driver::slot::{Registered, SlotState};
+use crate::primitives::Arc;
 use crate::task::JoinHandle;
 use crate::time::{Instant, TimerKey};
 
@@ -42,10 +42,48 @@ pub struct Timer {
 
 #[derive(Debug)]
 struct Registration {
-    state: TimerState,
-    remote: Arc<Remote>,
+    wait: Wait,
+    remote: std::sync::Arc<Remote>,
     key: TimerKey,
+}
+
+/// The timer's half of what it shares with a wheel.
+#[derive(Debug)]
+struct Wait {
+    state: TimerState,
+    /// The waker registered last.
     waker: Identity,
+}
+
+impl Wait {
+    fn new(waker: &Waker) -> Self {
+        let state = TimerState::new(SlotState::new());
+        state.arm(waker.clone());
+        Self {
+            state,
+            waker: Identity::of(waker),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.state.is_complete()
+    }
+
+    /// Whether the wheel has fired it; if not, `waker` will be called.
+    fn poll(&mut self, waker: &Waker) -> Poll<()> {
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        let identity = Identity::of(waker);
+        if self.waker == identity && self.state.has_waker() {
+            return Poll::Pending;
+        }
+        self.waker = identity;
+        match self.state.register(waker) {
+            Registered::Waiting => Poll::Pending,
+            Registered::Complete => Poll::Ready(()),
+        }
+    }
 }
 
 /// Tells wakers apart without keeping one.
@@ -96,14 +134,15 @@ impl Timer {
         let Some(registration) = self.registration.take() else {
             return;
         };
-        if registration.state.is_complete() {
+        if registration.wait.is_over() {
             return;
         }
-        let Registration { remote, key, .. } = registration;
+        let Registration { wait, remote, key } = registration;
         let removed = context::with_own_timers(&remote, |timers| timers.remove(key));
         if removed.is_none() {
             remote.send(Message::DropTimer(key));
         }
+        drop(wait);
     }
 
     #[cold]
@@ -137,16 +176,9 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let identity = Identity::of(cx.waker());
         if let Some(registration) = &mut self.registration {
-            if !registration.state.is_complete() {
-                if registration.waker == identity && registration.state.has_waker() {
-                    return Poll::Pending;
-                }
-                registration.waker = identity;
-                if registration.state.register(cx.waker()) == Registered::Waiting {
-                    return Poll::Pending;
-                }
+            if registration.wait.poll(cx.waker()).is_pending() {
+                return Poll::Pending;
             }
             // Fired. A worker that leaves its seat fires its timers early, to move them elsewhere; so
             // the clock decides, unless this worker has read it.
@@ -165,15 +197,13 @@ impl Future for Timer {
         if self.elsewhere.is_some() {
             return self.poll_elsewhere(cx);
         }
-        let state = TimerState::new(SlotState::new());
-        state.arm(cx.waker().clone());
+        let wait = Wait::new(cx.waker());
         let registered = context::with_timers(|remote, timers| {
-            let key = timers.insert(now, self.deadline, state.clone());
+            let key = timers.insert(now, self.deadline, wait.state.clone());
             Registration {
-                state,
+                wait,
                 remote: remote.clone(),
                 key,
-                waker: identity,
             }
         });
         match registered {
@@ -187,5 +217,131 @@ impl Future for Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         self.deregister();
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::primitives::atomic::{AtomicBool, Ordering};
+    use crate::primitives::model::Flag;
+    use crate::time::wheel::Wheel;
+    use loom::thread;
+
+    const DUE: u64 = 1 << 30;
+
+    /// Owner: fires what is due.
+    fn fire(wheel: &mut Wheel<TimerState>) {
+        let mut fired = Vec::new();
+        wheel.expire(2 * DUE, &mut |_, state| fired.push(state));
+        for state in fired {
+            let (waker, orphan) = state.complete();
+            assert!(!orphan);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn insert(wheel: &mut Wheel<TimerState>, state: &TimerState) -> TimerKey {
+        wheel.insert_with_slack(DUE, 0, state.clone())
+    }
+
+    /// A timer fires while another thread polls it, twice with the same waker that is not the first one:
+    /// a poll sees that it has fired, or the waker of the last poll is called.
+    #[test]
+    fn loom_fire_against_polls() {
+        loom::model(|| {
+            let (_, first) = Flag::new();
+            let (flag, second) = Flag::new();
+            let mut wait = Wait::new(&first);
+            let mut wheel = Wheel::new(0);
+            insert(&mut wheel, &wait.state);
+            let poller = thread::spawn(move || {
+                for _ in 0..2 {
+                    flag.take();
+                    if wait.poll(&second).is_ready() {
+                        return (wait, flag, true);
+                    }
+                }
+                (wait, flag, false)
+            });
+            fire(&mut wheel);
+            let (wait, flag, ready) = poller.join().expect("poller");
+            assert!(ready || flag.take(), "the poller sleeps on a fired timer");
+            assert!(wait.is_over());
+        });
+    }
+
+    /// A timer fires while another thread drops it. Whatever comes first, the state and its waker go away
+    /// once, and a timer that has taken the place in the wheel stays.
+    #[test]
+    fn loom_fire_against_drop() {
+        loom::model(|| {
+            let (flag, waker) = Flag::new();
+            let wait = Wait::new(&waker);
+            drop(waker);
+            let mut wheel = Wheel::new(0);
+            let key = insert(&mut wheel, &wait.state);
+            // Stands for the message `DropTimer` in the owner's mailbox.
+            let mail = Arc::new(AtomicBool::new(false));
+            let dropper = {
+                let mail = mail.clone();
+                thread::spawn(move || {
+                    if !wait.is_over() {
+                        mail.store(true, Ordering::Release);
+                    }
+                    drop(wait);
+                })
+            };
+            let read_mail = |wheel: &mut Wheel<TimerState>| {
+                if mail.swap(false, Ordering::AcqRel) {
+                    drop(wheel.remove(key));
+                }
+            };
+            read_mail(&mut wheel);
+            fire(&mut wheel);
+            assert_eq!(wheel.len(), 0);
+            let (_, other) = Flag::new();
+            let other = Wait::new(&other);
+            insert(&mut wheel, &other.state);
+            read_mail(&mut wheel);
+            dropper.join().expect("dropper");
+            read_mail(&mut wheel);
+            assert_eq!(wheel.len(), 1, "another timer was removed");
+            assert_eq!(
+                std::sync::Arc::strong_count(&flag),
+                1,
+                "the waker of a timer that is gone is alive"
+            );
+        });
+    }
+
+    /// A timer that another thread drops is removed by its owner, and does not fire afterwards.
+    #[test]
+    fn loom_drop_against_the_owner() {
+        loom::model(|| {
+            let (flag, waker) = Flag::new();
+            let wait = Wait::new(&waker);
+            drop(waker);
+            let mut wheel = Wheel::new(0);
+            let key = insert(&mut wheel, &wait.state);
+            let mail = Arc::new(AtomicBool::new(false));
+            let dropper = {
+                let mail = mail.clone();
+                thread::spawn(move || {
+                    assert!(!wait.is_over());
+                    mail.store(true, Ordering::Release);
+                    drop(wait);
+                })
+            };
+            let removed = mail.swap(false, Ordering::AcqRel) && wheel.remove(key).is_some();
+            dropper.join().expect("dropper");
+            assert_eq!(wheel.len(), usize::from(!removed));
+            drop(wheel.remove(key));
+            fire(&mut wheel);
+            assert!(!flag.take(), "a removed timer fired");
+            assert_eq!(std::sync::Arc::strong_count(&flag), 1);
+        });
     }
 }
