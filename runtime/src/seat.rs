@@ -154,6 +154,7 @@ impl Seat {
 }
 
 fn take_place(worker: &Worker) {
+    worker.driver().ring().register_descriptor();
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
@@ -178,6 +179,7 @@ fn leave_place(worker: &Worker) {
     fence(Ordering::SeqCst);
     worker.read_mail();
     worker.hand_over_if_possible();
+    worker.driver().ring().unregister_descriptor();
 }
 
 /// Wakes a thread that waits inside `block_on` without being worker 0.
@@ -273,3 +275,46 @@ impl Worker {
 
 /// How long dropping a runtime waits for tasks that do not return from their poll.
 pub(crate) const DROP_GRACE: Duration = Duration::from_secs(5);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::Builder;
+    use crate::driver::ring::{Ring, RingConfig};
+    use crate::driver::sys;
+
+    /// How many ring descriptors the calling thread can still register.
+    fn free_places() -> usize {
+        let config = RingConfig {
+            sq_entries: 1,
+            cq_entries: 2,
+            flags: 0,
+        };
+        let ring = Ring::new(config).expect("a ring");
+        let mut taken = Vec::new();
+        while let Ok(index) = sys::register_ring_fd(ring.fd()) {
+            taken.push(index);
+        }
+        for &index in &taken {
+            sys::unregister_ring_fd(ring.fd(), index).expect("it was registered");
+        }
+        taken.len()
+    }
+
+    /// A thread that had been worker 0 kept its ring registered, and so alive, until it exited.
+    #[test]
+    fn a_thread_that_leaves_the_seat_keeps_no_ring_registered() {
+        let before = free_places();
+        let runtime = Builder::new().worker_threads(1).build().expect("a runtime");
+        assert_eq!(free_places(), before, "after the runtime was built");
+        for _ in 0..3 {
+            let inside = runtime.block_on(async { free_places() });
+            assert_eq!(inside, before - 1, "a worker's ring is registered");
+            assert_eq!(free_places(), before, "after block_on");
+            std::thread::scope(|scope| {
+                scope.spawn(|| runtime.block_on(async {}));
+            });
+        }
+        drop(runtime);
+        assert_eq!(free_places(), before, "after the runtime");
+    }
+}

@@ -77,6 +77,9 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     }
     let open = worker.driver().open(config.ring);
     let failed = open.is_err();
+    if !failed {
+        worker.driver().ring().register_descriptor();
+    }
     let open = open.map_err(|error| BuildError::ring(error, "ring of a worker"));
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
