@@ -9,7 +9,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Thread, ThreadId};
 use std::time::Duration;
@@ -147,8 +147,7 @@ impl Seat {
         worker.enter(|| {
             take_place(worker);
             abort_on_unwind(0, || worker.run(&NoRoot));
-            worker.peer().present.store(false, Ordering::Release);
-            worker.driver().remote().thread.store(0, Ordering::Release);
+            worker.depart();
         });
     }
 }
@@ -158,7 +157,7 @@ fn take_place(worker: &Worker) {
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
-    worker.peer().present.store(true, Ordering::Release);
+    worker.arrive();
     // The future may get stuck in its first poll.
     worker.note_sleep();
 }
@@ -172,12 +171,7 @@ fn leave_place(worker: &Worker) {
             break;
         }
     }
-    worker.peer().present.store(false, Ordering::SeqCst);
-    worker.driver().remote().thread.store(0, Ordering::Release);
-    // A sibling that sent a task here looks at `present` after the push; we look at the mailbox after the
-    // store. One of the two finds it.
-    fence(Ordering::SeqCst);
-    worker.read_mail();
+    worker.depart();
     worker.hand_over_if_possible();
     worker.driver().ring().unregister_descriptor();
 }

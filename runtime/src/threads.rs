@@ -84,15 +84,16 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
-    worker.peer().present.store(!failed, Ordering::Release);
+    if !failed {
+        worker.arrive();
+    }
     // The builder waits for this message; it cannot have gone.
     drop(opened.send(open));
     if failed {
         return;
     }
     abort_on_unwind(worker.index(), || worker.enter(|| worker.run(&NoRoot)));
-    worker.peer().present.store(false, Ordering::Release);
-    remote.thread.store(0, Ordering::Release);
+    worker.depart();
     drop(worker);
     if let Some(hook) = &config.on_thread_stop {
         hook();
