@@ -3,6 +3,9 @@
 //! Nothing may wait on a worker that no thread runs. So before the thread leaves, what is in flight on its
 //! ring is cancelled and started again on other workers, its timers move, its tasks go to the injector,
 //! and tasks bound to it end. With a single worker everything simply waits for the next `block_on`.
+//!
+//! What the kernel does not cancel (a file operation that it has begun) is waited for only until nothing
+//! has ended for `LEAVE_LIMIT`. Then the ring is left behind, see `driver/left`.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -93,11 +96,11 @@ impl Seat {
         if self.opened_by == Some(me) && driver.is_open() {
             return Ok(());
         }
-        if driver.is_open() {
-            assert!(
-                driver.close(),
-                "worker 0 was left with operations that would not end"
-            );
+        if driver.is_open() && !driver.close() && driver.is_open() {
+            let cause =
+                "what another thread had begun could not be left behind, for want of memory";
+            let error = std::io::Error::other(cause);
+            return Err(BuildError::ring(error, "ring of worker 0"));
         }
         let config = self.worker.shared().config.ring;
         driver
@@ -122,13 +125,18 @@ impl Seat {
                 remote: worker.driver().remote().clone(),
             }),
         };
+        let mut is_left = false;
         worker.enter(|| {
             take_place(worker);
             abort_on_unwind(0, || {
                 worker.run(&root);
-                leave_place(worker);
+                is_left = leave_place(worker);
             });
         });
+        if is_left {
+            // Not before: the signal handler uses the ring of a thread that is a worker.
+            worker.driver().leave_ring();
+        }
         let output = root
             .output
             .take()
@@ -158,11 +166,13 @@ fn take_place(worker: &Worker) {
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
     worker.arrive();
+    worker.driver().left().look(worker.driver());
     // The future may get stuck in its first poll.
     worker.note_sleep();
 }
 
-fn leave_place(worker: &Worker) {
+/// Returns whether the ring is to be left behind.
+fn leave_place(worker: &Worker) -> bool {
     loop {
         worker.end_pinned_tasks();
         worker.evacuate();
@@ -171,9 +181,11 @@ fn leave_place(worker: &Worker) {
             break;
         }
     }
+    let is_left = worker.driver().prepare_to_leave_ring();
     worker.depart();
     worker.hand_over_if_possible();
     worker.driver().ring().unregister_descriptor();
+    is_left
 }
 
 /// Wakes a thread that waits inside `block_on` without being worker 0.
@@ -249,7 +261,8 @@ impl Worker {
         self.timers().evacuate();
         loop {
             self.read_mail();
-            if self.driver().in_flight() > 0 && !self.drain() {
+            let here = || self.driver().in_flight_here();
+            if here() > 0 && !self.drain(LEAVE_LIMIT, here) {
                 break;
             }
             if !self.driver().remote().has_mail() {
@@ -266,6 +279,9 @@ impl Worker {
         }
     }
 }
+
+/// How long a thread that leaves the seat waits for the next cancelled operation to end.
+const LEAVE_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long dropping a runtime waits for tasks that do not return from their poll.
 pub(crate) const DROP_GRACE: Duration = Duration::from_secs(5);

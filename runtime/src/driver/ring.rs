@@ -196,6 +196,11 @@ impl Ring {
         }
     }
 
+    /// Whether the calling thread is the one that the ring was created on.
+    pub(crate) fn is_of_this_thread(&self) -> bool {
+        self.owner == std::thread::current().id()
+    }
+
     /// The ring's own descriptor, for registrations and for other threads.
     pub(crate) fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()
@@ -329,7 +334,7 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // The index means something only on the thread that registered it.
-        if self.owner == std::thread::current().id() {
+        if self.is_of_this_thread() {
             self.unregister_descriptor();
         }
     }
