@@ -72,20 +72,19 @@ fn long_read() -> Op<LongRead> {
 
 /// Begins a long read as worker 0, and leaves while the kernel is at it.
 fn begin(runtime: &Runtime) -> JoinHandle<io::Result<usize>> {
-    let mut begun = None;
-    let read = runtime.block_on(async {
-        // Polled here before the timer is set.
-        let read = spawn(long_read());
+    let (mut read, mut begun) = (None, None);
+    runtime.block_on(async {
+        read = Some(spawn(long_read()));
+        // Meanwhile it is polled, and begun.
         after(Duration::from_millis(20)).await;
         begun = Some(Instant::now());
-        read
     });
     let took = begun.map(|begun| begun.elapsed());
     assert!(
         took < Some(Duration::from_millis(1500)),
         "block_on took {took:?} to return"
     );
-    read
+    read.expect("spawned")
 }
 
 /// Uses the ring, the buffers, the timers and the bell of worker 0.

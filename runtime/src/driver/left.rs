@@ -4,12 +4,13 @@
 //! Only worker 0 changes its thread, so only it leaves rings. The operations stay in their slots, and
 //! complete through the old ring beside the worker's new one. The kernel rings the worker's bell when it
 //! has something. Under DEFER only the thread that made the ring can fetch it: when it is worker 0 again,
-//! or by exiting. Under COOP any of its system calls does.
+//! or as it exits. Under COOP any of its system calls does.
 
 #![expect(unsafe_code, reason = "replacing a worker's ring")]
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::driver::local::Driver;
@@ -20,18 +21,62 @@ use crate::driver::sys;
 /// Most times to look for the end of the wake poll, and how long each time.
 const LOOKS: u32 = 50;
 const LOOK: Duration = Duration::from_millis(2);
+/// How long an exiting thread sleeps before it looks whether a worker has reaped meanwhile.
+const EXIT_LOOK: Duration = Duration::from_millis(50);
 
 /// The rings that one worker has left.
 #[derive(Debug, Default)]
 pub(crate) struct LeftRings {
-    rings: RefCell<Vec<LeftRing>>,
+    rings: RefCell<Vec<Arc<LeftRing>>>,
     in_flight: Cell<u64>,
 }
 
 #[derive(Debug)]
 struct LeftRing {
     ring: Ring,
-    in_flight: u64,
+    in_flight: AtomicU64,
+}
+
+/// The rings that a thread has left, for its exit.
+#[derive(Debug, Default)]
+struct LeftHere(Vec<Weak<LeftRing>>);
+
+thread_local! {
+    static LEFT_HERE: RefCell<LeftHere> = RefCell::default();
+}
+
+impl Drop for LeftHere {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|left| {
+            if let Some(left) = left.upgrade() {
+                left.fetch_all();
+            }
+        });
+    }
+}
+
+impl LeftRing {
+    /// Has the kernel post what it holds back for this thread, until nothing is left to come. That takes
+    /// no longer than the exit of the thread takes anyway: the kernel waits there for what it does on the
+    /// thread's behalf.
+    fn fetch_all(&self) {
+        loop {
+            let in_flight = self.in_flight.load(Ordering::Acquire);
+            if u64::from(self.ring.ready()) >= in_flight {
+                return;
+            }
+            let want = u32::try_from(in_flight).unwrap_or(u32::MAX);
+            let entered = self.ring.enter(want, Some(EXIT_LOOK));
+            // Of the errors only the timeout and an interruption will pass.
+            let goes_on = entered.map_or_else(
+                |error| matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR)),
+                |_| true,
+            );
+            if !goes_on {
+                return;
+            }
+        }
+    }
 }
 
 impl LeftRings {
@@ -53,15 +98,14 @@ impl LeftRings {
     fn look_at_each(&self, driver: &Driver) {
         // A waker or destructor that comes back here finds none.
         let mut rings = self.rings.take();
-        rings.retain_mut(|left| {
+        rings.retain(|left| {
             if left.ring.is_of_this_thread() {
                 // An error means that there is nothing yet.
                 drop(left.ring.enter(0, None));
             }
             let ended = driver.reaper().reap_left(driver.remote(), &left.ring);
-            left.in_flight -= ended;
             self.in_flight.set(self.in_flight.get() - ended);
-            left.in_flight > 0
+            left.in_flight.fetch_sub(ended, Ordering::AcqRel) > ended
         });
         self.rings.borrow_mut().append(&mut rings);
     }
@@ -115,6 +159,16 @@ impl Driver {
         let Some(ring) = ring else { return };
         let left = self.left();
         left.in_flight.set(left.in_flight.get() + in_flight);
-        left.rings.borrow_mut().push(LeftRing { ring, in_flight });
+        let ring = Arc::new(LeftRing {
+            ring,
+            in_flight: AtomicU64::new(in_flight),
+        });
+        // On a thread that is exiting already nobody will fetch anything.
+        let _: Result<(), _> = LEFT_HERE.try_with(|here| {
+            let rings = &mut here.borrow_mut().0;
+            rings.retain(|ring| ring.strong_count() > 0);
+            rings.push(Arc::downgrade(&ring));
+        });
+        left.rings.borrow_mut().push(ring);
     }
 }
