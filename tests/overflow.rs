@@ -67,6 +67,15 @@ fn on_tiny_rings(test: impl Fn(&Runtime)) {
     OVERFLOWS.fetch_add(overflows, Ordering::SeqCst);
 }
 
+/// Connected streams, with the runtime's end of each first.
+fn a_hundred_pairs() -> Vec<(SharedFd, UnixStream)> {
+    let pair = |_| {
+        let (here, there) = UnixStream::pair().unwrap();
+        (SharedFd::new(here.into()), there)
+    };
+    (0..100).map(pair).collect()
+}
+
 static OVERFLOWS: AtomicU64 = AtomicU64::new(0);
 
 #[test]
@@ -74,12 +83,7 @@ fn a_thousand_operations_at_once() {
     let _watchdog = Watchdog::new("a_thousand_operations_at_once", 60);
     on_tiny_rings(|runtime| {
         runtime.block_on(async {
-            let pairs: Vec<_> = (0..100)
-                .map(|_| {
-                    let (here, there) = UnixStream::pair().unwrap();
-                    (SharedFd::new(here.into()), there)
-                })
-                .collect();
+            let pairs = a_hundred_pairs();
             let receives: Vec<_> = (0..1000)
                 .map(|at| spawn(ops::recv(&pairs[at % 100].0, vec![0; 1], 0)))
                 .collect();
@@ -131,12 +135,7 @@ fn ten_thousand_timeouts_around_receives_at_once() {
     let _watchdog = Watchdog::new("ten_thousand_timeouts_around_receives_at_once", 90);
     on_tiny_rings(|runtime| {
         runtime.block_on(async {
-            let pairs: Vec<_> = (0..100)
-                .map(|_| {
-                    let (here, there) = UnixStream::pair().unwrap();
-                    (SharedFd::new(here.into()), there)
-                })
-                .collect();
+            let pairs = a_hundred_pairs();
             let waits: Vec<_> = (0..10_000)
                 .map(|at| {
                     let receive = ops::recv(&pairs[at % 100].0, vec![0; 1], 0);

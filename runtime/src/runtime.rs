@@ -361,6 +361,7 @@ impl Peer {
             tick: crossbeam_utils::CachePadded::default(),
             mean_poll: std::sync::atomic::AtomicU32::new(0),
             present: std::sync::atomic::AtomicBool::new(false),
+            tasks: crate::scheduler::absence::OwnTasks::default(),
         }
     }
 }

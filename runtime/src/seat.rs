@@ -3,13 +3,16 @@
 //! Nothing may wait on a worker that no thread runs. So before the thread leaves, what is in flight on its
 //! ring is cancelled and started again on other workers, its timers move, its tasks go to the injector,
 //! and tasks bound to it end. With a single worker everything simply waits for the next `block_on`.
+//!
+//! What the kernel does not cancel (a file operation that it has begun) is waited for only until nothing
+//! has ended for `LEAVE_LIMIT`. Then the ring is left behind, see `driver/left`.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Thread, ThreadId};
 use std::time::Duration;
@@ -94,11 +97,11 @@ impl Seat {
         if self.opened_by == Some(me) && driver.is_open() {
             return Ok(());
         }
-        if driver.is_open() {
-            assert!(
-                driver.close(),
-                "worker 0 was left with operations that would not end"
-            );
+        if driver.is_open() && !driver.close() && driver.is_open() {
+            let cause =
+                "what another thread had begun could not be left behind, for want of memory";
+            let error = std::io::Error::other(cause);
+            return Err(BuildError::ring(error, "ring of worker 0"));
         }
         let config = self.worker.shared().config.ring;
         driver
@@ -123,14 +126,19 @@ impl Seat {
                 remote: worker.driver().remote().clone(),
             }),
         };
+        let mut is_left = false;
         worker.enter(|| {
             take_place(worker);
             abort_on_unwind(0, || {
                 trace::seat_taken();
                 worker.run(&root);
-                leave_place(worker);
+                is_left = leave_place(worker);
             });
         });
+        if is_left {
+            // Not before: the signal handler uses the ring of a thread that is a worker.
+            worker.driver().leave_ring();
+        }
         trace::seat_left();
         let output = root
             .output
@@ -150,22 +158,24 @@ impl Seat {
         worker.enter(|| {
             take_place(worker);
             abort_on_unwind(0, || worker.run(&NoRoot));
-            worker.peer().present.store(false, Ordering::Release);
-            worker.driver().remote().thread.store(0, Ordering::Release);
+            worker.depart();
         });
     }
 }
 
 fn take_place(worker: &Worker) {
+    worker.driver().ring().register_descriptor();
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
-    worker.peer().present.store(true, Ordering::Release);
+    worker.arrive();
+    worker.driver().left().look(worker.driver());
     // The future may get stuck in its first poll.
     worker.note_sleep();
 }
 
-fn leave_place(worker: &Worker) {
+/// Returns whether the ring is to be left behind.
+fn leave_place(worker: &Worker) -> bool {
     loop {
         worker.end_pinned_tasks();
         worker.evacuate();
@@ -174,13 +184,11 @@ fn leave_place(worker: &Worker) {
             break;
         }
     }
-    worker.peer().present.store(false, Ordering::SeqCst);
-    worker.driver().remote().thread.store(0, Ordering::Release);
-    // A sibling that sent a task here looks at `present` after the push; we look at the mailbox after the
-    // store. One of the two finds it.
-    fence(Ordering::SeqCst);
-    worker.read_mail();
+    let is_left = worker.driver().prepare_to_leave_ring();
+    worker.depart();
     worker.hand_over_if_possible();
+    worker.driver().ring().unregister_descriptor();
+    is_left
 }
 
 /// Wakes a thread that waits inside `block_on` without being worker 0.
@@ -256,7 +264,8 @@ impl Worker {
         self.timers().evacuate();
         loop {
             self.read_mail();
-            if self.driver().in_flight() > 0 && !self.drain() {
+            let here = || self.driver().in_flight_here();
+            if here() > 0 && !self.drain(LEAVE_LIMIT, here) {
                 break;
             }
             if !self.driver().remote().has_mail() {
@@ -274,5 +283,51 @@ impl Worker {
     }
 }
 
+/// How long a thread that leaves the seat waits for the next cancelled operation to end.
+const LEAVE_LIMIT: Duration = Duration::from_millis(100);
+
 /// How long dropping a runtime waits for tasks that do not return from their poll.
 pub(crate) const DROP_GRACE: Duration = Duration::from_secs(5);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::Builder;
+    use crate::driver::ring::{Ring, RingConfig};
+    use crate::driver::sys;
+
+    /// How many ring descriptors the calling thread can still register.
+    fn free_places() -> usize {
+        let config = RingConfig {
+            sq_entries: 1,
+            cq_entries: 2,
+            flags: 0,
+        };
+        let ring = Ring::new(config).expect("a ring");
+        let mut taken = Vec::new();
+        while let Ok(index) = sys::register_ring_fd(ring.fd()) {
+            taken.push(index);
+        }
+        for &index in &taken {
+            sys::unregister_ring_fd(ring.fd(), index).expect("it was registered");
+        }
+        taken.len()
+    }
+
+    /// A thread that had been worker 0 kept its ring registered, and so alive, until it exited.
+    #[test]
+    fn a_thread_that_leaves_the_seat_keeps_no_ring_registered() {
+        let before = free_places();
+        let runtime = Builder::new().worker_threads(1).build().expect("a runtime");
+        assert_eq!(free_places(), before, "after the runtime was built");
+        for _ in 0..3 {
+            let inside = runtime.block_on(async { free_places() });
+            assert_eq!(inside, before - 1, "a worker's ring is registered");
+            assert_eq!(free_places(), before, "after block_on");
+            std::thread::scope(|scope| {
+                scope.spawn(|| runtime.block_on(async {}));
+            });
+        }
+        drop(runtime);
+        assert_eq!(free_places(), before, "after the runtime");
+    }
+}

@@ -78,11 +78,16 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     }
     let open = worker.driver().open(config.ring);
     let failed = open.is_err();
+    if !failed {
+        worker.driver().ring().register_descriptor();
+    }
     let open = open.map_err(|error| BuildError::ring(error, "ring of a worker"));
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();
-    worker.peer().present.store(!failed, Ordering::Release);
+    if !failed {
+        worker.arrive();
+    }
     // The builder waits for this message; it cannot have gone.
     drop(opened.send(open));
     if failed {
@@ -95,8 +100,7 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
             worker.run(&NoRoot);
         });
     });
-    worker.peer().present.store(false, Ordering::Release);
-    remote.thread.store(0, Ordering::Release);
+    worker.depart();
     drop(worker);
     if let Some(hook) = &config.on_thread_stop {
         hook();

@@ -1,6 +1,6 @@
 //! Faults that were found once, each as the test that would have found it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod common;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -10,16 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use common::runtime;
 use heist_runtime::ops::{self, Receiver, SharedFd};
-use heist_runtime::{Builder, RingProfile, Runtime, spawn, spawn_local, yield_now};
-
-fn runtime(workers: usize, profile: RingProfile) -> Runtime {
-    let built = Builder::new()
-        .worker_threads(workers)
-        .ring_profile(profile)
-        .build();
-    built.unwrap()
-}
+use heist_runtime::{Builder, RingProfile, spawn, spawn_local, yield_now};
 
 /// The first completion of a zero-copy send used the waker up, and the second had none to call.
 #[test]

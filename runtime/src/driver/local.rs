@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use io_uring::{opcode, squeue, types};
 
 use crate::driver::buffers::BufferRing;
+use crate::driver::left::LeftRings;
 use crate::driver::op::{InFlight, load, store};
 use crate::driver::reap::Reaper;
 use crate::driver::remote::Remote;
@@ -57,6 +58,7 @@ pub(crate) struct Driver {
     /// When the present period of the buffers' bookkeeping began.
     buffer_period: Cell<Instant>,
     reaper: Reaper,
+    left: LeftRings,
     /// io-wq limits to apply to a new ring: bounded and unbounded workers.
     iowq: [u32; 2],
 }
@@ -69,6 +71,7 @@ impl Driver {
             buffers: BufferRing::new(remote.buffers()),
             buffer_period: Cell::new(Instant::now()),
             reaper: Reaper::default(),
+            left: LeftRings::default(),
             iowq,
             remote,
         }
@@ -110,9 +113,10 @@ impl Driver {
         unsafe { self.remote.ring.owned() }.is_some()
     }
 
-    /// Closes the ring if nothing is in flight on it; otherwise leaves it and returns `false`.
+    /// Closes the ring if nothing is in flight on it, otherwise leaves it. Returns whether nothing is in
+    /// flight, on rings left behind either.
     pub(crate) fn close(&self) -> bool {
-        if self.in_flight() > 0 || !self.backlog.borrow().is_empty() {
+        if self.in_flight_here() > 0 || !self.backlog.borrow().is_empty() {
             return false;
         }
         if self.is_open() {
@@ -120,7 +124,7 @@ impl Driver {
             // SAFETY: this is the owner, and no reference from `ring` is alive.
             drop(unsafe { self.remote.ring.replace(None) });
         }
-        true
+        self.in_flight() == 0
     }
 
     /// The ring, which every running worker has.
@@ -133,6 +137,15 @@ impl Driver {
     /// Operations that have not had their final completion.
     pub(crate) fn in_flight(&self) -> u64 {
         self.remote.in_flight()
+    }
+
+    /// Those of them that are on the present ring, and on none that was left behind.
+    pub(crate) fn in_flight_here(&self) -> u64 {
+        self.in_flight() - self.left.in_flight()
+    }
+
+    pub(crate) fn left(&self) -> &LeftRings {
+        &self.left
     }
 
     /// Moves `operation` into a slot, has `prepare` fill its entry there, and submits it.
@@ -297,6 +310,7 @@ impl Driver {
     fn after_reap(&self) {
         let (pool, before) = (self.remote.buffers(), self.buffers.target());
         let starved = self.buffers.maintain(pool);
+        self.left.look(self);
         self.flush_backlog();
         self.arm_wake();
         if starved {

@@ -17,6 +17,7 @@ pub(crate) mod multishot;
 pub(crate) mod queue;
 pub(crate) mod slab;
 pub(crate) mod slot;
+pub(crate) mod left;
 pub(crate) mod local;
 pub(crate) mod remote;
 pub(crate) mod reap;

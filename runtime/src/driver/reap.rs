@@ -13,6 +13,7 @@ use io_uring::cqueue;
 
 use crate::driver::completion::Completion;
 use crate::driver::remote::{Message, Remote};
+use crate::driver::ring::Ring;
 use crate::driver::slab::Token;
 use crate::metrics::{add, bump};
 use crate::panics;
@@ -36,6 +37,8 @@ struct Scratch {
     panics: Vec<Box<dyn Any + Send>>,
     /// A ring of the bell was among the completions.
     bell: bool,
+    /// Operations that had their final completion.
+    ended: u64,
 }
 
 impl Default for Reaper {
@@ -48,6 +51,7 @@ impl Default for Reaper {
                 lagging: Vec::new(),
                 panics: Vec::new(),
                 bell: false,
+                ended: 0,
             }),
         }
     }
@@ -57,14 +61,25 @@ impl Reaper {
     /// Delivers what is visible in the CQ of `remote`; wakers are called on this thread. Returns the
     /// number of completions, 0 also when somebody else is draining it.
     pub(crate) fn reap(&self, remote: &Arc<Remote>) -> usize {
+        self.reap_from(remote, None).0
+    }
+
+    /// As [`reap`](Self::reap), from a ring that a thread of this worker's has left behind. Returns the
+    /// number of operations that have ended.
+    pub(crate) fn reap_left(&self, remote: &Arc<Remote>, ring: &Ring) -> u64 {
+        self.reap_from(remote, Some(ring)).1
+    }
+
+    fn reap_from(&self, remote: &Arc<Remote>, left: Option<&Ring>) -> (usize, u64) {
         // A waker or destructor that ends up here again finds the scratch taken; the outer call will
         // look again before its worker parks.
         let Ok(mut scratch) = self.scratch.try_borrow_mut() else {
-            return 0;
+            return (0, 0);
         };
         let mut total = 0;
+        scratch.ended = 0;
         loop {
-            let count = scratch.drain(remote);
+            let count = scratch.drain(remote, left);
             total += count;
             for payload in scratch.panics.drain(..) {
                 panics::report("destructor", payload);
@@ -82,21 +97,24 @@ impl Reaper {
                 cancel(remote, token);
             }
             if count < BATCH {
-                return total;
+                return (total, scratch.ended);
             }
         }
     }
 }
 
 impl Scratch {
-    fn drain(&mut self, remote: &Arc<Remote>) -> usize {
+    fn drain(&mut self, remote: &Arc<Remote>, left: Option<&Ring>) -> usize {
         let Some(guard) = remote.ring.try_lock() else {
             return 0;
         };
-        let Some(ring) = guard.ring() else { return 0 };
+        // The lock is that of all rings this worker has had: they deliver into the same slots.
+        let Some(ring) = left.or_else(|| guard.ring()) else {
+            return 0;
+        };
         let foreign = !is_own(remote);
         self.batch.clear();
-        // SAFETY: the guard is the CQ lock.
+        // SAFETY: the guard is the CQ lock, also that of the rings left behind.
         unsafe { ring.take_completions(&mut self.batch, |entry| foreign && ends_the_bell(entry)) };
         let batch = std::mem::take(&mut self.batch);
         for entry in &batch {
@@ -157,6 +175,7 @@ impl Scratch {
         slot.result
             .with_mut(|result| unsafe { *result = completion });
         let (waker, orphan) = slot.state.complete();
+        self.ended += 1;
         let completed = remote.completed.load(Ordering::Relaxed);
         remote
             .completed

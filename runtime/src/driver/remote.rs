@@ -249,17 +249,16 @@ impl Remote {
         self.mailbox.pop()
     }
 
-    /// Takes the tasks out of the mailbox of a worker that no thread runs; the other messages stay.
-    pub(crate) fn take_tasks(&self) -> Vec<TaskRef> {
-        let mut tasks = Vec::new();
+    /// Shows the messages to `take`, for a worker that no thread runs; those it gives back stay.
+    pub(crate) fn sort_mail(&self, mut take: impl FnMut(Message) -> Option<Message>) {
         for _ in 0..self.mailbox.len() {
-            match self.mailbox.pop() {
-                Some(Message::Run(task)) if !task.header().pinned => tasks.push(task),
-                Some(other) => self.mailbox.push(other),
-                None => break,
+            let Some(message) = self.mailbox.pop() else {
+                return;
+            };
+            if let Some(stays) = take(message) {
+                self.mailbox.push(stays);
             }
         }
-        tasks
     }
 
     #[inline]

@@ -21,7 +21,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ use crate::driver::sys;
 
 const _: () = assert!(size_of::<squeue::Entry>() == 64);
 const _: () = assert!(size_of::<cqueue::Entry>() == 16);
+
+/// The index of a ring whose descriptor is not registered.
+const UNREGISTERED: RawFd = -1;
 
 /// What `io_uring_setup` is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +97,8 @@ impl Drop for Mapping {
 /// flight on it.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    /// Descriptor, or index of the registered descriptor, that `enter` uses on the owning thread.
-    enter_fd: RawFd,
-    enter_flags: u32,
+    /// Index of the registered descriptor that `enter` uses on the owning thread, or [`UNREGISTERED`].
+    registered: AtomicI32,
     setup_flags: u32,
     sq_head: NonNull<AtomicU32>,
     sq_tail: NonNull<AtomicU32>,
@@ -155,9 +157,8 @@ impl Ring {
                 unsafe { cell.write(index) };
             }
         }
-        let mut ring = Self {
-            enter_fd: raw,
-            enter_flags: 0,
+        Ok(Self {
+            registered: AtomicI32::new(UNREGISTERED),
             setup_flags: params.flags,
             sq_head: rings.at(params.sq_off.head),
             sq_tail: rings.at(params.sq_off.tail),
@@ -173,13 +174,31 @@ impl Ring {
             _entries: entries,
             owner: std::thread::current().id(),
             fd,
-        };
-        // A registered descriptor saves the lookup in every enter; without it things still work.
-        if let Ok(index) = sys::register_ring_fd(raw) {
-            ring.enter_fd = index;
-            ring.enter_flags = sys::ENTER_REGISTERED_RING;
+        })
+    }
+
+    /// Owner: registers the ring's descriptor with the calling thread, unless it is already. That saves
+    /// the lookup in every enter; without it things still work.
+    pub(crate) fn register_descriptor(&self) {
+        if self.registered.load(Ordering::Relaxed) == UNREGISTERED
+            && let Ok(index) = sys::register_ring_fd(self.fd())
+        {
+            self.registered.store(index, Ordering::Relaxed);
         }
-        Ok(ring)
+    }
+
+    /// Owner: undoes [`register_descriptor`](Self::register_descriptor). A registered descriptor takes one
+    /// of the thread's 16 places, and keeps the ring alive in the kernel until the thread exits.
+    pub(crate) fn unregister_descriptor(&self) {
+        let index = self.registered.swap(UNREGISTERED, Ordering::Relaxed);
+        if index != UNREGISTERED {
+            drop(sys::unregister_ring_fd(self.fd(), index));
+        }
+    }
+
+    /// Whether the calling thread is the one that the ring was created on.
+    pub(crate) fn is_of_this_thread(&self) -> bool {
+        self.owner == std::thread::current().id()
     }
 
     /// The ring's own descriptor, for registrations and for other threads.
@@ -267,8 +286,11 @@ impl Ring {
     #[inline]
     pub(crate) fn enter(&self, want: u32, timeout: Option<Duration>) -> io::Result<u32> {
         let submit = self.unsubmitted();
-        let flags = self.enter_flags | sys::ENTER_GETEVENTS;
-        sys::enter(self.enter_fd, submit, want, flags, timeout)
+        let (fd, flags) = match self.registered.load(Ordering::Relaxed) {
+            UNREGISTERED => (self.fd(), sys::ENTER_GETEVENTS),
+            index => (index, sys::ENTER_GETEVENTS | sys::ENTER_REGISTERED_RING),
+        };
+        sys::enter(fd, submit, want, flags, timeout)
     }
 
     /// Enters through the plain descriptor, which any thread can name: submits what the owner has
@@ -311,10 +333,9 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // A registered descriptor keeps the ring alive in the kernel until its thread exits. The index
-        // means something only on the thread that registered it.
-        if self.enter_flags != 0 && self.owner == std::thread::current().id() {
-            drop(sys::unregister_ring_fd(self.fd(), self.enter_fd));
+        // The index means something only on the thread that registered it.
+        if self.is_of_this_thread() {
+            self.unregister_descriptor();
         }
     }
 }

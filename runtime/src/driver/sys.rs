@@ -28,6 +28,7 @@ pub(crate) const ENTER_REGISTERED_RING: u32 = 1 << 4;
 pub(crate) const OFF_SQ_RING: i64 = 0;
 pub(crate) const OFF_SQES: i64 = 0x1000_0000;
 
+const REGISTER_EVENTFD: u32 = 4;
 const REGISTER_IOWQ_MAX_WORKERS: u32 = 19;
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
@@ -238,6 +239,11 @@ pub(crate) fn unregister_ring_fd(fd: RawFd, index: RawFd) -> io::Result<()> {
         1,
     )
     .map(drop)
+}
+
+/// Has the kernel ring `event` for every completion of the ring, posted or held back for its thread.
+pub(crate) fn register_eventfd(fd: RawFd, event: RawFd) -> io::Result<()> {
+    register(fd, REGISTER_EVENTFD, std::ptr::from_ref(&event).cast(), 1).map(drop)
 }
 
 /// Caps the kernel threads that run blocking operations: bounded (files) and unbounded ones.

@@ -343,6 +343,11 @@ unsafe impl Operation for Close {
         }
         completion.result().map(drop)
     }
+
+    fn restart(&mut self) {
+        // It never ran, so the descriptor is ours again, and is closed even if this is dropped now.
+        self.fd = Some(adopt(self.raw as u32));
+    }
 }
 
 /// Closes `fd` on the ring, for files whose close may block (`close(2)`). Dropping a descriptor closes
@@ -352,4 +357,43 @@ pub fn close(fd: OwnedFd) -> Op<Close> {
         fd: Some(fd),
         raw: -1,
     })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    /// Reads the end of a stream whose other end went into a close that never ran.
+    fn is_closed_by(ends: impl FnOnce(Close)) -> bool {
+        let (here, mut there) = UnixStream::pair().expect("a pair of sockets");
+        there.set_nonblocking(true).expect("works");
+        let mut close = Close {
+            fd: Some(here.into()),
+            raw: -1,
+        };
+        let _entry = close.prepare();
+        ends(close);
+        matches!(there.read(&mut [0]), Ok(0))
+    }
+
+    #[test]
+    fn a_close_that_was_moved_and_then_dropped_closes_all_the_same() {
+        assert!(is_closed_by(|mut close| close.restart()));
+        assert!(is_closed_by(|mut close| {
+            close.restart();
+            let _entry = close.prepare();
+            close.restart();
+        }));
+    }
+
+    #[test]
+    fn a_close_that_was_cancelled_closes_all_the_same() {
+        let cancelled = Completion::new(-libc::ECANCELED, 0);
+        assert!(is_closed_by(|close| {
+            close.complete(cancelled).expect("closed the plain way");
+        }));
+        assert!(is_closed_by(|close| close.orphaned(cancelled)));
+    }
 }

@@ -11,6 +11,7 @@
 
 pub(crate) mod shared;
 pub(crate) mod idle;
+pub(crate) mod absence;
 pub(crate) mod worker;
 mod queues;
 mod park;

@@ -12,6 +12,7 @@ use crate::blocking::{Job, Pool, SubmitError};
 use crate::builder::Config;
 use crate::driver::remote::{Message, Remote};
 use crate::metrics::RuntimeMetrics;
+use crate::scheduler::absence::OwnTasks;
 use crate::scheduler::idle::IdleSet;
 use crate::scheduler::queues::LifoSlot;
 use crate::scheduler::shutdown::{Ending, Phase};
@@ -31,8 +32,10 @@ pub(crate) struct Peer {
     pub(crate) tick: CachePadded<AtomicU32>,
     /// Nanoseconds a poll takes on average, as the worker last estimated it; 0 means next to nothing.
     pub(crate) mean_poll: AtomicU32,
-    /// Whether a thread runs this worker; only worker 0 is ever without one.
+    /// Whether a thread runs this worker; before the end only worker 0 is ever without one. Changed under
+    /// the lock of `tasks`.
     pub(crate) present: AtomicBool,
+    pub(crate) tasks: OwnTasks,
 }
 
 /// What the workers of one runtime share. Freed only when no task of it is left (see

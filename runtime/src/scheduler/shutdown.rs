@@ -6,8 +6,8 @@
 //!
 //! - **Ending**: every task is cancelled; workers run what that wakes, until no task is left anywhere or
 //!   the grace period is over.
-//! - **Draining**: each worker cancels what is in flight on its ring and reaps until nothing is, for at
-//!   most `DRAIN_LIMIT`. A ring that will not drain is leaked with everything its operations own: the
+//! - **Draining**: each worker cancels what is in flight on its ring and reaps until nothing is, or
+//!   nothing has ended for `DRAIN_LIMIT`. A ring that will not drain is leaked with everything its operations own: the
 //!   kernel may still write there.
 //!
 //! A worker thread never exits with operations in flight, so that their task work always has a thread.
@@ -21,7 +21,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::Worker;
 use crate::trace;
 
-/// How long a worker waits for cancelled operations before it gives its ring up.
+/// How long a worker waits for the next cancelled operation to end before it gives its ring up.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a runtime is in its life.
@@ -244,7 +244,7 @@ impl Worker {
             return false;
         }
         self.set_quiet(true);
-        self.drain();
+        self.drain(DRAIN_LIMIT, || self.driver().in_flight());
         self.read_mail();
         if self.has_task() {
             // Woken by the last completions.
@@ -270,24 +270,29 @@ impl Worker {
         }
     }
 
-    /// Cancels everything in flight on this ring and reaps until nothing is, for a limited time.
-    /// Returns whether the ring is empty.
-    pub(crate) fn drain(&self) -> bool {
-        let limit = Instant::now() + DRAIN_LIMIT;
+    /// Cancels everything in flight on this ring and reaps until nothing is, or nothing has ended for as
+    /// long as `limit`. Returns whether nothing is in flight.
+    pub(crate) fn drain(&self, limit: Duration, in_flight: impl Fn() -> u64) -> bool {
+        let mut last = (in_flight(), Instant::now());
         let mut pause = Duration::from_millis(1);
         loop {
             self.do_io();
             self.read_mail();
-            if self.driver().in_flight() == 0 {
+            self.driver().left().look(self.driver());
+            let count = in_flight();
+            if count == 0 {
                 return true;
             }
-            if Instant::now() >= limit {
+            if count < last.0 {
+                last = (count, Instant::now());
+            }
+            if last.1.elapsed() >= limit {
                 return false;
             }
             // Again each time: an operation may have been on its way into the kernel before.
             self.driver().submit_cancel_all();
             self.driver().enter(1, Some(pause));
-            pause = (pause * 2).min(Duration::from_millis(100));
+            pause = (pause * 2).min(limit / 8).min(Duration::from_millis(100));
         }
     }
 }

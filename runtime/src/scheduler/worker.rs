@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::Worker as Queue;
@@ -72,7 +72,6 @@ pub(crate) struct Worker {
     queue: Queue<TaskRef>,
     due: Queue<TaskRef>,
     pinned: RefCell<VecDeque<TaskRef>>,
-    list: OwnedList,
     timers: Timers,
     tick: Cell<u32>,
     lifo_streak: Cell<u32>,
@@ -109,7 +108,6 @@ impl Worker {
             queue,
             due,
             pinned: RefCell::new(VecDeque::new()),
-            list: OwnedList::default(),
             timers,
             tick: Cell::new(0),
             lifo_streak: Cell::new(0),
@@ -167,7 +165,7 @@ impl Worker {
     }
 
     pub(crate) fn list(&self) -> &OwnedList {
-        &self.list
+        self.peer().tasks.of_owner()
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -241,7 +239,7 @@ impl Worker {
 
     /// Queues a new task bound to this worker.
     pub(crate) fn spawn_pinned(&self, task: TaskRef) {
-        self.list.link(task);
+        self.list().link(task);
         self.pinned.borrow_mut().push_back(task);
     }
 
@@ -252,7 +250,7 @@ impl Worker {
             task.header()
                 .owner
                 .store(self.index as u32, Ordering::Relaxed);
-            self.list.link(task);
+            self.list().link(task);
         }
     }
 
@@ -335,16 +333,8 @@ impl Worker {
 
     /// Sends a task to another worker, or to any if that one's thread is leaving.
     fn send_task(&self, to: usize, task: TaskRef) {
-        let peer = &self.peers()[to];
-        peer.remote.send(Message::Run(task));
-        fence(Ordering::SeqCst);
-        if peer.present.load(Ordering::SeqCst) {
-            return;
-        }
-        for task in peer.remote.take_tasks() {
-            self.shared.injector.push(task);
-        }
-        self.shared.wake_one(self.index);
+        self.peers()[to].remote.send(Message::Run(task));
+        self.shared.settle_mail_if_absent(to);
     }
 
     /// Drops the runtime's reference of a complete task, and its place in its owner's list.
@@ -354,12 +344,14 @@ impl Worker {
         match task.owner() {
             NO_OWNER => task.drop_reference(),
             owner if owner as usize == self.index => {
-                self.list.unlink(task);
+                self.list().unlink(task);
                 task.drop_reference();
             }
-            owner => self.peers()[owner as usize]
-                .remote
-                .send(Message::Unlink(task)),
+            owner => {
+                let owner = owner as usize;
+                self.peers()[owner].remote.send(Message::Unlink(task));
+                self.shared.settle_mail_if_absent(owner);
+            }
         }
     }
 
@@ -486,7 +478,7 @@ impl Drop for Worker {
             // The kernel may still write into what these operations own.
             std::mem::forget(remote.clone());
         }
-        let leftover = self.list.len() > 0
+        let leftover = self.peer().tasks.count_in_absence() > 0
             || !self.queue.is_empty()
             || !self.due.is_empty()
             || !self.pinned.borrow().is_empty()

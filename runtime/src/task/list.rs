@@ -2,7 +2,7 @@
 //! never waits costs nothing here.
 //!
 //! Only the owner's thread touches a list. A task that ends on another worker is unlinked through the
-//! owner's mailbox.
+//! owner's mailbox, or by that worker while no thread runs the owner (see `scheduler/absence`).
 
 use std::cell::Cell;
 

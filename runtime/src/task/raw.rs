@@ -7,7 +7,7 @@
 //! | `state` | anybody, through its verbs |
 //! | `vtable`, `runtime`, `id`, `name`, `pinned` | anybody; written once, before the task is shared |
 //! | `owner` | written by the worker that links the task, while the task runs; read by whoever runs or ends it later, and fixed from birth for pinned tasks |
-//! | `links` | the owner's thread |
+//! | `links` | the owner's thread; while there is none, the holder of the owner's `absence` lock |
 //! | `join_waker` | by the `JOIN_WAKER` bit, see `state` |
 //! | the stage (in `cell`) | whoever runs the task; after `COMPLETE` the `JoinHandle`, or the completing worker if there is none |
 
