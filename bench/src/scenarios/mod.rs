@@ -1,7 +1,7 @@
 //! The scenarios.
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
-//! Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`]. Locks: [`semaphore`].
+//! Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`], [`idle`]. Locks: [`semaphore`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it.
 //!
 //! Each module has a function `list` with its scenarios at a [`Scale`].
@@ -19,6 +19,7 @@ pub mod echo;
 mod echo_by_hand;
 pub mod server;
 pub mod spin;
+pub mod idle;
 pub mod semaphore;
 mod window;
 
@@ -36,6 +37,7 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         echo::list,
         server::list,
         spin::list,
+        idle::list,
         semaphore::list,
     ]
     .into_iter()
