@@ -5,7 +5,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 
 use crate::{
-    meter,
+    child, meter,
     scenario::{AnyScenario, Scale},
 };
 
@@ -16,6 +16,7 @@ pub const WORKERS: usize = 2;
 /// Runs the scenarios that `list` yields as one criterion group, each on all its contenders. With
 /// `--test` each runs once and at the quick scale.
 pub fn run(group: &str, list: impl FnOnce(Scale) -> Vec<Box<dyn AnyScenario>>) {
+    child::enter();
     meter::raise_descriptor_limit();
     let quick = std::env::args().any(|argument| argument == "--test");
     let scenarios = list(if quick { Scale::Quick } else { Scale::Full });

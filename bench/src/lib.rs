@@ -1,4 +1,4 @@
-//! Heist beside its peers: the same work on each runtime, measured in turn in one process.
+//! Heist beside its peers: the same work on each runtime, measured in turn by one program.
 //!
 //! An absolute time says little on a machine that others use too, so everything here is about
 //! ratios: the program `compare` runs Heist and tokio alternately and divides medians. The criterion
@@ -9,6 +9,7 @@
 //! - [`rt`]: what a scenario may ask of a runtime, and how each contestant does it at its best.
 //! - [`scenario`]: what a scenario is, what it measures, and which contestants it is run on.
 //! - [`scenarios`]: the scenarios, and [`scenarios::all`], the list of them.
+//! - [`child`]: parts of a measurement in a process of their own.
 //! - [`meter`]: wall time, processor time and context switches of a stretch of work.
 //! - [`stats`]: medians, percentiles, spreads.
 //! - [`harness`]: a scenario under criterion.
@@ -17,6 +18,7 @@
 pub mod rt;
 pub mod scenario;
 pub mod scenarios;
+pub mod child;
 pub mod meter;
 pub mod stats;
 pub mod harness;

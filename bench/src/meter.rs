@@ -77,6 +77,13 @@ pub fn raise_descriptor_limit() {
     }
 }
 
+/// How many descriptors this process may have open, once [`raise_descriptor_limit`] has done its work.
+#[must_use]
+pub fn descriptor_limit() -> usize {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, most)| most);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
 /// Time that the host of this virtual machine has given to others although it was wanted here, summed
 /// over all processors since the start; to a hundredth of a second. Zero where the kernel does not say.
 #[must_use]

@@ -303,8 +303,9 @@ to it is done.
             "
 ## What the kernel leaves to win
 
-The same work without a runtime: a loop on epoll written for it, one thread bound to each CPU, both ends
-of a connection on the same one. *Of that* is Heist's gain over tokio as a part of the loop's.
+The same work without a runtime: a loop written for it. For connections it is on epoll, with one thread
+bound to each CPU and both ends of a connection on the same one; a server whose clients are another
+process is one thread. *Of that* is Heist's gain over tokio as a part of the loop's.
 
 | work | unit | by hand | ratio to tokio | heist | of that |
 |---|---|---|---|---|---|"
@@ -329,8 +330,8 @@ of a connection on the same one. *Of that* is Heist's gain over tokio as a part 
             "
 ## Cost
 
-Of the whole process, clients included, for each operation: processor time in microseconds, and
-context switches per thousand.
+Of the whole process, clients included unless they are another process, for each operation: processor
+time in microseconds, and context switches per thousand.
 
 | work | CPU heist | CPU tokio | ratio | switches heist | switches tokio |
 |---|---|---|---|---|---|"

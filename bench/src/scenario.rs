@@ -4,13 +4,15 @@
 //! without the type parameter, so that lists of scenarios can be run by the criterion benches and
 //! by `compare`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, fmt::Write as _, time::Duration};
 
 #[cfg(feature = "tokio")]
 use crate::rt::{CurrentThread, MultiThread, Tokio};
 use crate::{
+    child,
     meter::Cost,
     rt::{Contestant, Coop, Defer, Heist},
+    scenarios,
     stats::median,
 };
 
@@ -166,6 +168,42 @@ impl Outcome {
             operations,
         }
     }
+
+    /// The outcome as one line of text.
+    fn to_line(&self) -> String {
+        let Cost {
+            elapsed,
+            cpu,
+            switches,
+        } = self.cost;
+        let durations = [self.time, elapsed, cpu].map(|duration| duration.as_nanos());
+        let [time, elapsed, cpu] = durations;
+        let mut line = format!("{time} {elapsed} {cpu} {switches} {}", self.operations);
+        for value in &self.values {
+            let _ = write!(line, " {value}");
+        }
+        line
+    }
+
+    /// What [`Outcome::to_line`] has written.
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let mut number = || words.next()?.parse::<u64>().ok();
+        let time = Duration::from_nanos(number()?);
+        let cost = Cost {
+            elapsed: Duration::from_nanos(number()?),
+            cpu: Duration::from_nanos(number()?),
+            switches: number()?,
+        };
+        let operations = number()?;
+        let values = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+        Some(Self {
+            time,
+            values,
+            cost,
+            operations,
+        })
+    }
 }
 
 /// Work that is the same on every runtime.
@@ -185,6 +223,12 @@ pub trait Scenario {
     /// short. 1 means that a run is long and warms up by itself.
     fn repeats(&self) -> usize {
         5
+    }
+
+    /// Whether each run is in a process of its own: where memory is measured, it must not be memory
+    /// that an earlier run gave back. The name has to tell the scenario from itself at another scale.
+    fn own_process(&self) -> bool {
+        false
     }
 
     /// Does the work once.
@@ -271,6 +315,11 @@ fn runs<S: Scenario>(
         let runtime = R::start(workers);
         (0..times).map(|_| scenario.run(&runtime)).collect()
     }
+    if scenario.own_process() && !child::is_child() {
+        return (0..times)
+            .map(|_| child::run(&scenario.name(), contender, workers))
+            .collect();
+    }
     match contender {
         Contender::Heist => on::<Heist<Defer>>(scenario, workers, times),
         Contender::HeistCoop => on::<Heist<Coop>>(scenario, workers, times),
@@ -282,6 +331,25 @@ fn runs<S: Scenario>(
             .filter_map(|_| scenario.run_by_hand(workers))
             .collect(),
     }
+}
+
+/// Runs the scenario that `child::run` has asked another process for; yields the outcome as a line.
+pub(crate) fn run_for_parent(job: &str) -> String {
+    let mut words = job.splitn(3, ' ');
+    let mut word = || words.next().expect("three words at least");
+    let (contender, workers, name) = (word(), word(), word());
+    let scenario = [Scale::Full, Scale::Quick]
+        .into_iter()
+        .flat_map(scenarios::all)
+        .find(|scenario| scenario.name() == name)
+        .expect("a scenario has this name");
+    let contender = scenario
+        .contenders()
+        .into_iter()
+        .find(|one| one.to_string() == contender)
+        .expect("it takes part");
+    let workers = workers.parse().expect("a number");
+    scenario.run_on(contender, workers).to_line()
 }
 
 /// The outcome whose values are the medians of all of them, with the cost of the one in the middle.
@@ -307,6 +375,24 @@ fn middle(mut outcomes: Vec<Outcome>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_survives_as_a_line() {
+        let outcome = Outcome {
+            time: Duration::from_nanos(1),
+            values: vec![0.1, 2e9],
+            cost: Cost {
+                elapsed: Duration::from_secs(3),
+                cpu: Duration::from_micros(4),
+                switches: 5,
+            },
+            operations: 6,
+        };
+        let line = outcome.to_line();
+        let again = Outcome::from_line(&line).expect("it was written here");
+        assert_eq!(format!("{again:?}"), format!("{outcome:?}"));
+        assert!(Outcome::from_line("1 2 3 4").is_none());
+    }
 
     #[test]
     fn the_middle_outcome_has_the_median_values() {

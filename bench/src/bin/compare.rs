@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use heist_bench::{
+    child,
     harness::WORKERS,
     meter,
     report::{Comparison, Document},
@@ -33,6 +34,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    child::enter();
     let options = Options::parse();
     let scale = if options.quick {
         Scale::Quick

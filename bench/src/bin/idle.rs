@@ -7,13 +7,8 @@
 
 use std::{
     future::pending,
-    net::{SocketAddr, TcpStream},
     process::{Command, ExitCode},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::{Parser, ValueEnum};
@@ -23,6 +18,7 @@ use heist_bench::{
     harness::WORKERS,
     meter::{self, Meter},
     rt::{Contestant, Coop, Defer, Heist},
+    scenarios::idle::Server,
     stats::short,
 };
 
@@ -133,54 +129,4 @@ fn memory_per_task<R: Contestant>(runtime: &R, tasks: usize) -> f64 {
     let before = meter::resident();
     spawn(tasks);
     meter::resident().saturating_sub(before) as f64 / tasks.max(1) as f64
-}
-
-/// An echo server that counts the connections it has accepted.
-struct Server {
-    address: SocketAddr,
-    accepted: Arc<AtomicUsize>,
-}
-
-impl Server {
-    fn start<R: Contestant>(runtime: &R) -> Self {
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&accepted);
-        let address = runtime.run(async move {
-            let (mut listener, address) = R::listen().await;
-            drop(R::spawn(async move {
-                loop {
-                    let stream = R::accept(&mut listener).await;
-                    count.fetch_add(1, Ordering::Relaxed);
-                    drop(R::spawn(R::echo(stream, 4096)));
-                }
-            }));
-            address
-        });
-        Self { address, accepted }
-    }
-
-    /// Opens `count` connections and waits until the server has accepted them.
-    fn connect(&self, count: usize) -> Vec<TcpStream> {
-        let before = self.accepted.load(Ordering::Relaxed);
-        let connect = |i| {
-            let stream = TcpStream::connect(self.address).expect("the server listens");
-            // Few at a time, so that the backlog does not overflow.
-            self.wait_for(before + usize::saturating_sub(i, 32));
-            stream
-        };
-        let streams = (0..count).map(connect).collect();
-        self.wait_for(before + count);
-        streams
-    }
-
-    fn wait_for(&self, accepted: usize) {
-        let began = Instant::now();
-        while self.accepted.load(Ordering::Relaxed) < accepted {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "the server stopped accepting"
-            );
-            std::thread::yield_now();
-        }
-    }
 }

@@ -7,7 +7,7 @@
 //! implementation is written as its own users would write it: a fair comparison is between two
 //! runtimes at their best, not between one and an imitation of its API by the other.
 
-use std::{fmt::Debug, future::Future, net::SocketAddr, time::Duration};
+use std::{fmt::Debug, fs::File, future::Future, net::SocketAddr, time::Duration};
 
 mod ours;
 #[cfg(feature = "tokio")]
@@ -31,6 +31,8 @@ pub trait Contestant: Sized + 'static {
     type Listener: Send + 'static;
     /// The runtime's own TCP stream.
     type Stream: Send + 'static;
+    /// A file that is open for reading, as the tasks that read it share it.
+    type File: Clone + Send + Sync + 'static;
 
     /// Starts a runtime with `workers` workers (where the kind of runtime has a choice).
     fn start(workers: usize) -> Self;
@@ -88,6 +90,16 @@ pub trait Contestant: Sized + 'static {
         message: &[u8],
         buffer: &mut [u8],
     ) -> impl Future<Output = ()> + Send;
+
+    /// Hands an open file over.
+    fn file(file: File) -> Self::File;
+
+    /// Fills `buffer` from `offset` on, and gives it back.
+    fn read_at(
+        file: &Self::File,
+        buffer: Box<[u8]>,
+        offset: u64,
+    ) -> impl Future<Output = Box<[u8]>> + Send;
 
     /// Runs `future` as a spawned task, so that it is on a worker from its first poll.
     fn run<F>(&self, future: F) -> F::Output

@@ -2,15 +2,18 @@
 
 use std::{
     fmt,
+    fs::File,
     future::Future,
     marker::PhantomData,
     net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
 use heist::{
     Builder, RingProfile, Runtime,
     net::{TcpListener, TcpStream},
+    ops::{self, SharedFd},
     sync::Semaphore,
     task::{JoinError, JoinHandle},
     time,
@@ -59,6 +62,7 @@ impl<P: Profile> Contestant for Heist<P> {
     type Semaphore = Semaphore;
     type Listener = TcpListener;
     type Stream = TcpStream;
+    type File = SharedFd;
 
     fn start(workers: usize) -> Self {
         let runtime = Builder::new()
@@ -162,5 +166,19 @@ impl<P: Profile> Contestant for Heist<P> {
                 .checked_sub(bytes.len())
                 .expect("no more than was sent");
         }
+    }
+
+    fn file(file: File) -> Self::File {
+        SharedFd::new(OwnedFd::from(file))
+    }
+
+    async fn read_at(file: &Self::File, buffer: Box<[u8]>, offset: u64) -> Box<[u8]> {
+        let (read, buffer) = ops::read_at(file, buffer, offset).await;
+        assert_eq!(
+            read.expect("it is a file"),
+            buffer.len(),
+            "the file is long enough"
+        );
+        buffer
     }
 }

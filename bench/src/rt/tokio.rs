@@ -2,9 +2,12 @@
 
 use std::{
     fmt,
+    fs::File,
     future::Future,
     marker::PhantomData,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::FileExt,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use ::tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     sync::Semaphore,
-    task::{JoinError, JoinHandle, yield_now},
+    task::{JoinError, JoinHandle, spawn_blocking, yield_now},
     time,
 };
 
@@ -66,6 +69,7 @@ impl<L: Flavour> Contestant for Tokio<L> {
     type Semaphore = Semaphore;
     type Listener = TcpListener;
     type Stream = TcpStream;
+    type File = Arc<File>;
 
     fn start(workers: usize) -> Self {
         let runtime = L::builder(workers)
@@ -159,5 +163,19 @@ impl<L: Flavour> Contestant for Tokio<L> {
     async fn round_trip(stream: &mut Self::Stream, message: &[u8], buffer: &mut [u8]) {
         stream.write_all(message).await.expect("the peer reads");
         stream.read_exact(buffer).await.expect("the peer answers");
+    }
+
+    fn file(file: File) -> Self::File {
+        Arc::new(file)
+    }
+
+    // `tokio::fs::File` takes two such trips for it, to seek and to read, and copies once more.
+    async fn read_at(file: &Self::File, mut buffer: Box<[u8]>, offset: u64) -> Box<[u8]> {
+        let file = Arc::clone(file);
+        let read = move || file.read_exact_at(&mut buffer, offset).map(|()| buffer);
+        let read = spawn_blocking(read)
+            .await
+            .expect("the closure does not panic");
+        read.expect("the file is long enough")
     }
 }

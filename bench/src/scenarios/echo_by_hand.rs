@@ -3,16 +3,18 @@
 //! Each thread has both ends of its share of the connections, so that nothing ever crosses from one CPU
 //! to the other. This is close to the least that the work can cost over the kernel's TCP: what a runtime
 //! adds lies above it, and no runtime can be much faster.
+//!
+//! The loop can also have one end of its connections only: the other one is in another process then.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
 };
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
     unistd::Pid,
 };
 
@@ -21,6 +23,8 @@ use crate::meter::Cost;
 
 /// Events taken from the kernel at a time.
 const BATCH: usize = 256;
+/// The longest wait for them, in milliseconds: a loop that nothing happens to is over so much later.
+const PATIENCE: u8 = 100;
 
 /// Runs the echo; yields what it cost, and the messages that came back in the measured part.
 pub(super) fn run(
@@ -46,7 +50,7 @@ pub(super) fn run(
                     let mut only = CpuSet::new();
                     only.set(cpu)?;
                     sched_setaffinity(Pid::from_raw(0), &only)?;
-                    Loop::new(share, size)?.run(phase)
+                    Loop::both(share, size)?.run(phase)
                 })
             })
             .collect();
@@ -60,71 +64,126 @@ pub(super) fn run(
 }
 
 /// What one thread does.
-struct Loop {
+pub(super) struct Loop {
     epoll: Epoll,
-    connections: Vec<Connection>,
+    ends: Vec<End>,
     size: usize,
     buffer: Vec<u8>,
 }
 
-struct Connection {
-    client: TcpStream,
-    server: TcpStream,
-    /// Bytes of the present message that have come back.
-    received: usize,
+/// One end of a connection.
+struct End {
+    stream: TcpStream,
+    role: Role,
+}
+
+enum Role {
+    /// Sends back what it gets.
+    Server,
+    /// Sends the next message when the present one has come back, of which it has so many bytes.
+    Client { received: usize },
 }
 
 impl Loop {
-    fn new(count: usize, size: usize) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let mut connections = Vec::with_capacity(count);
-        for index in 0..count as u64 {
-            let client = TcpStream::connect(listener.local_addr()?)?;
-            let (server, _) = listener.accept()?;
-            for (stream, token) in [(&client, 2 * index), (&server, 2 * index + 1)] {
-                stream.set_nodelay(true)?;
-                epoll.add(stream, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
-            }
-            connections.push(Connection {
-                client,
-                server,
-                received: 0,
-            });
-        }
+    fn new(size: usize) -> io::Result<Self> {
         Ok(Self {
-            epoll,
-            connections,
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            ends: Vec::new(),
             size,
             buffer: vec![0; size.max(64 << 10)],
         })
     }
 
-    /// Returns the messages of the measured part.
-    fn run(mut self, phase: &Phase) -> io::Result<u64> {
+    /// Both ends of `count` connections.
+    fn both(count: usize, size: usize) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut all = Self::new(size)?;
+        for _ in 0..count {
+            all.connect(listener.local_addr()?)?;
+            all.accept(&listener)?;
+        }
+        Ok(all)
+    }
+
+    /// The servers of `count` connections, which it accepts.
+    pub(super) fn server(listener: &TcpListener, count: usize, size: usize) -> io::Result<Self> {
+        let mut all = Self::new(size)?;
+        for _ in 0..count {
+            all.accept(listener)?;
+        }
+        Ok(all)
+    }
+
+    /// The clients of `count` connections to `server`.
+    pub(super) fn clients(server: SocketAddr, count: usize, size: usize) -> io::Result<Self> {
+        let mut all = Self::new(size)?;
+        for _ in 0..count {
+            all.connect(server)?;
+        }
+        Ok(all)
+    }
+
+    fn connect(&mut self, server: SocketAddr) -> io::Result<()> {
+        self.add(TcpStream::connect(server)?, Role::Client { received: 0 })
+    }
+
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
+        self.add(listener.accept()?.0, Role::Server)
+    }
+
+    fn add(&mut self, stream: TcpStream, role: Role) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, self.ends.len() as u64);
+        self.epoll.add(&stream, event)?;
+        self.ends.push(End { stream, role });
+        Ok(())
+    }
+
+    /// Returns the messages of the measured part. Ends early when a client is gone.
+    pub(super) fn run(mut self, phase: &Phase) -> io::Result<u64> {
         let message = vec![b'x'; self.size];
-        for connection in &mut self.connections {
-            connection.client.write_all(&message)?;
+        for end in &mut self.ends {
+            if let Role::Client { .. } = end.role {
+                end.stream.write_all(&message)?;
+            }
         }
         let mut events = vec![EpollEvent::empty(); BATCH];
         let mut messages = 0;
         while !phase.is_over() {
-            let count = self.epoll.wait(&mut events, EpollTimeout::NONE)?;
+            let count = self.epoll.wait(&mut events, PATIENCE)?;
             for event in &events[..count] {
-                let connection = &mut self.connections[event.data() as usize / 2];
-                if event.data() % 2 == 1 {
-                    let length = connection.server.read(&mut self.buffer)?;
-                    connection.server.write_all(&self.buffer[..length])?;
-                    continue;
-                }
-                connection.received += connection.client.read(&mut self.buffer)?;
-                if connection.received >= self.size {
-                    connection.received -= self.size;
-                    messages += u64::from(phase.counts());
-                    connection.client.write_all(&message)?;
+                let End { stream, role } = &mut self.ends[event.data() as usize];
+                match role {
+                    Role::Server => {
+                        if echo(stream, &mut self.buffer).is_err() {
+                            return Ok(messages);
+                        }
+                    }
+                    Role::Client { received } => {
+                        *received += read(stream, &mut self.buffer)?;
+                        if *received >= self.size {
+                            *received -= self.size;
+                            messages += u64::from(phase.counts());
+                            stream.write_all(&message)?;
+                        }
+                    }
                 }
             }
         }
         Ok(messages)
     }
+}
+
+/// Reads once; the end is an error here.
+fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        length => Ok(length),
+    }
+}
+
+/// Sends back what has come.
+fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+    let length = read(stream, buffer)?;
+    stream.write_all(&buffer[..length])
 }

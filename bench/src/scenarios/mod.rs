@@ -1,7 +1,7 @@
 //! The scenarios.
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
-//! Time: [`timers`]. Sockets: [`echo`], [`spin`]. Locks: [`semaphore`].
+//! Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`], [`idle`]. Files: [`files`]. Locks: [`semaphore`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it.
 //!
 //! Each module has a function `list` with its scenarios at a [`Scale`].
@@ -17,7 +17,10 @@ pub mod uneven;
 pub mod timers;
 pub mod echo;
 mod echo_by_hand;
+pub mod server;
 pub mod spin;
+pub mod idle;
+pub mod files;
 pub mod semaphore;
 mod window;
 
@@ -33,7 +36,10 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         uneven::list,
         timers::list,
         echo::list,
+        server::list,
         spin::list,
+        idle::list,
+        files::list,
         semaphore::list,
     ]
     .into_iter()

@@ -34,10 +34,10 @@ impl Window {
     /// Waits for the warm-up and the measured part to pass, while the tasks that watch `phase` work.
     pub(super) async fn pass<R: Contestant>(self, phase: Arc<Phase>) -> Cost {
         R::sleep(self.warm_up).await;
-        phase.0.store(MEASURED, Ordering::Relaxed);
+        phase.begin();
         let meter = Meter::start();
         R::sleep(self.measured).await;
-        phase.0.store(OVER, Ordering::Relaxed);
+        phase.end();
         meter.stop()
     }
 }
@@ -46,10 +46,10 @@ impl Window {
     /// The same for threads.
     pub(super) fn pass_blocking(self, phase: &Phase) -> Cost {
         thread::sleep(self.warm_up);
-        phase.0.store(MEASURED, Ordering::Relaxed);
+        phase.begin();
         let meter = Meter::start();
         thread::sleep(self.measured);
-        phase.0.store(OVER, Ordering::Relaxed);
+        phase.end();
         meter.stop()
     }
 }
@@ -62,6 +62,16 @@ const OVER: u8 = 2;
 pub(super) struct Phase(AtomicU8);
 
 impl Phase {
+    /// Begins the measured part.
+    pub(super) fn begin(&self) {
+        self.0.store(MEASURED, Ordering::Relaxed);
+    }
+
+    /// Ends it, and the work.
+    pub(super) fn end(&self) {
+        self.0.store(OVER, Ordering::Relaxed);
+    }
+
     /// Whether what happens now counts.
     pub(super) fn counts(&self) -> bool {
         self.0.load(Ordering::Relaxed) == MEASURED

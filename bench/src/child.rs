@@ -1,0 +1,118 @@
+//! Parts of a measurement that have a process of their own.
+//!
+//! Such a process runs the present executable again, with a variable in its environment that says what
+//! it is there for. [`enter`] is the first thing that `main` calls, and in such a process the only one.
+
+use std::{
+    env,
+    io::{Read, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use crate::{
+    meter,
+    scenario::{self, Contender, Outcome},
+    scenarios::server,
+};
+
+const VARIABLE: &str = "HEIST_BENCH_CHILD";
+
+/// Does what this process was started for, and ends it, if it was started by another one of its kind.
+///
+/// # Panics
+///
+/// Panics if that fails; the other process reports that this one did.
+pub fn enter() {
+    let Ok(job) = env::var(VARIABLE) else {
+        return;
+    };
+    meter::raise_descriptor_limit();
+    let answer = match job.split_once(' ') {
+        Some(("clients", job)) => server::clients(job).expect("the loopback interface works"),
+        Some(("run", job)) => scenario::run_for_parent(job),
+        _ => panic!("{VARIABLE} is set, but to nothing that is known here"),
+    };
+    // Where the executable is a test, the harness has already begun a line.
+    println!("\n{answer}");
+    std::process::exit(0);
+}
+
+/// Whether this process was started by another one of its kind.
+pub(crate) fn is_child() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// Runs a scenario in a process of its own.
+pub(crate) fn run(scenario: &str, contender: Contender, workers: usize) -> Outcome {
+    let answer = Process::start(&format!("run {contender} {workers} {scenario}")).answer();
+    Outcome::from_line(&answer).expect("the process writes an outcome")
+}
+
+/// A process that does a part of the work. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+}
+
+impl Process {
+    /// Starts one that is to do `job`.
+    pub(crate) fn start(job: &str) -> Self {
+        assert!(!is_child(), "`main` has to call `enter` first");
+        let mut command = Command::new(env::current_exe().expect("/proc is mounted"));
+        #[cfg(test)]
+        command.args(["--exact", "child::tests::in_a_child", "--nocapture"]);
+        let mut child = command
+            .env(VARIABLE, job)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program can be run again");
+        Self {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take().expect("it is piped"),
+            child,
+        }
+    }
+
+    /// Gives it a sign: one byte of its input.
+    pub(crate) fn signal(&mut self) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        stdin.write_all(b"\n").expect("the process lives");
+    }
+
+    /// Ends its input.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for its end; yields the last line that it wrote.
+    pub(crate) fn answer(mut self) -> String {
+        self.end_input();
+        let mut output = String::new();
+        self.stdout
+            .read_to_string(&mut output)
+            .expect("it writes text");
+        let status = self.child.wait().expect("it was started here");
+        assert!(status.success(), "a process of the benchmark failed");
+        output.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already unless something failed here, which is what matters then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What [`super::Process::start`] runs in the executable of the tests; nothing otherwise.
+    #[test]
+    fn in_a_child() {
+        super::enter();
+    }
+}
