@@ -91,8 +91,9 @@ impl IdleSet {
     /// Takes the duty to wake some sleeping worker for a task that any worker may take, unless none sleeps
     /// or one that searches will come across it. The caller has published the task.
     pub(crate) fn claim_for_injected(&self, start: usize) -> Option<usize> {
-        // Before both looks: the count lags behind the states, and a search that goes on now must end
-        // after the task was published, not only after it was looked at.
+        // Before both looks, and needed by both. The count lags behind the states; and whoever still
+        // searches has a fence between the end of its search and its next look, which then comes after
+        // this one, so that it sees the task.
         fence(Ordering::SeqCst);
         if self.count() == 0 || self.someone_searches() {
             return None;
