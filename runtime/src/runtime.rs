@@ -134,6 +134,11 @@ impl Runtime {
     /// While another thread is inside `block_on` of the same runtime, the future runs on this thread
     /// all the same, but its I/O and timers go through the workers until it can take over that place.
     ///
+    /// When the future is done, operations of other tasks that were begun on this thread are moved to the
+    /// other workers. Those that the kernel does not cancel any more (it is reading from a slow disk, say)
+    /// delay the return by 100 ms at most after the last one that ended; then they stay with this thread.
+    /// Their tasks go on when this thread is worker 0 again, or when it exits.
+    ///
     /// # Panics
     ///
     /// Inside async code: it would block the worker it runs on. When this thread cannot have a ring. And

@@ -7,6 +7,7 @@ mod common;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,13 @@ fn long_read() -> Op<LongRead> {
     })
 }
 
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// One of these tests at a time: together their reads would take longer than a shutdown waits.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Begins a long read as worker 0, and leaves while the kernel is at it.
 fn begin(runtime: &Runtime) -> JoinHandle<io::Result<usize>> {
     let (mut read, mut begun) = (None, None);
@@ -109,6 +117,7 @@ fn is_all(read: Result<io::Result<usize>, heist_runtime::JoinError>) {
 
 #[test]
 fn an_operation_left_behind_completes_for_the_thread_that_began_it() {
+    let _alone = alone();
     let _watchdog =
         Watchdog::new("an_operation_left_behind_completes_for_the_thread_that_began_it");
     let runtime = runtime(2, RingProfile::Defer);
@@ -123,6 +132,7 @@ fn an_operation_left_behind_completes_for_the_thread_that_began_it() {
 
 #[test]
 fn an_operation_left_behind_completes_when_its_thread_exits() {
+    let _alone = alone();
     let _watchdog = Watchdog::new("an_operation_left_behind_completes_when_its_thread_exits");
     for workers in [1, 2] {
         let runtime = runtime(workers, RingProfile::Defer);
@@ -138,6 +148,7 @@ fn an_operation_left_behind_completes_when_its_thread_exits() {
 
 #[test]
 fn an_operation_left_behind_under_coop_completes_for_another_thread() {
+    let _alone = alone();
     let _watchdog =
         Watchdog::new("an_operation_left_behind_under_coop_completes_for_another_thread");
     let runtime = runtime(1, RingProfile::Coop);
@@ -155,6 +166,7 @@ fn an_operation_left_behind_under_coop_completes_for_another_thread() {
 
 #[test]
 fn a_shutdown_waits_for_an_operation_left_behind() {
+    let _alone = alone();
     let _watchdog = Watchdog::new("a_shutdown_waits_for_an_operation_left_behind");
     let runtime = runtime(2, RingProfile::Defer);
     drop(begin(&runtime));
