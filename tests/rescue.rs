@@ -214,11 +214,12 @@ fn control_without_the_watch_they_are_not_answered() {
 /// they are rescued at first, and then no more.
 #[test]
 fn connections_leave_a_worker_that_is_stuck_again_and_again() {
+    const ROUNDS: u64 = 200;
     let _alone = alone();
     let _watchdog = Watchdog::new("connections_leave_a_worker", 60);
     for profile in STEALING {
         let runtime = builder(2, profile).build().unwrap();
-        let moved = runtime.block_on(async {
+        let rescued = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let mut clients = Vec::new();
@@ -244,7 +245,7 @@ fn connections_leave_a_worker_that_is_stuck_again_and_again() {
                 .into_iter()
                 .map(|mut client| {
                     spawn(async move {
-                        for _ in 0..200 {
+                        for _ in 0..ROUNDS {
                             client.write_all(b"x").await.unwrap();
                             client.read_exact(&mut [0]).await.unwrap();
                             sleep(Duration::from_millis(1)).await;
@@ -256,14 +257,11 @@ fn connections_leave_a_worker_that_is_stuck_again_and_again() {
                 client.await.unwrap();
             }
             spinner.abort();
-            let total = runtime.metrics().total();
-            (total.rescued_completions, total.migrations)
+            runtime.metrics().total().rescued_completions
         });
-        let (rescued, moved) = moved;
-        // They may have been on the other worker from the start.
-        assert!(
-            moved > 0 || rescued < CONNECTIONS as u64,
-            "{profile:?}: {rescued} completions rescued, and no connection has moved"
-        );
+        // Three for each connection and each time that the task changes workers: the bytes, those of the
+        // peer, and the end of the receive. Staying, they would be rescued nearly every time.
+        let limit = CONNECTIONS as u64 * ROUNDS / 4;
+        assert!(rescued < limit, "{profile:?}: {rescued} rescued");
     }
 }
