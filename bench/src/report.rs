@@ -205,6 +205,23 @@ impl fmt::Display for Row {
     }
 }
 
+/// How much of the gain of a loop written by hand over tokio is reached; empty where it gains next to
+/// nothing.
+fn part_of_gain(ratio: f64, limit: f64, more_is_better: bool) -> String {
+    const LEAST_GAIN: f64 = 0.05;
+    let gain = |ratio: f64| {
+        if more_is_better {
+            ratio - 1.0
+        } else {
+            1.0 - ratio
+        }
+    };
+    if gain(limit) < LEAST_GAIN {
+        return String::new();
+    }
+    format!("{:.0} %", gain(ratio) / gain(limit) * 100.0)
+}
+
 /// The median with the least and the greatest value.
 fn series(values: &[f64]) -> String {
     let (least, most) = spread(values);
@@ -314,11 +331,11 @@ process is one thread. *Of that* is Heist's gain over tokio as a part of the loo
             let (most, got) = (limit.ratio(), ours.ratio());
             writeln!(
                 f,
-                "| {} | {} | {} | {most:.2} | {got:.2} | {:.0} % |",
+                "| {} | {} | {} | {most:.2} | {got:.2} | {} |",
                 limit.work,
                 limit.measure.unit,
                 series(&limit.ours),
-                (got - 1.0) / (most - 1.0) * 100.0,
+                part_of_gain(got, most, limit.measure.more_is_better),
             )?;
         }
         Ok(())
@@ -443,6 +460,15 @@ mod tests {
     fn a_target_behind_the_start_has_no_way() {
         let row = row(Measure::less("", "ms").ratio(1.1), &[105.0], &[100.0]);
         assert_eq!((row.is_met(), row.way()), (Some(true), None));
+    }
+
+    #[test]
+    fn a_part_of_no_gain_is_nothing() {
+        assert_eq!(part_of_gain(1.2, 1.4, true), "50 %");
+        assert_eq!(part_of_gain(0.9, 0.8, false), "50 %");
+        assert_eq!(part_of_gain(1.1, 0.8, false), "-50 %");
+        assert_eq!(part_of_gain(1.1, 1.01, true), "");
+        assert_eq!(part_of_gain(1.1, 1.2, false), "");
     }
 
     #[test]
