@@ -214,7 +214,7 @@ impl Receiver {
         if due {
             self.until_follow = FOLLOW_INTERVAL;
         }
-        if self.moving_to.is_some() {
+        if self.moving_to.is_some() || !(due || remote.is_stuck()) {
             return;
         }
         let target = if context::with_driver(remote, |_| ()).is_none() {

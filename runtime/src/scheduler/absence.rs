@@ -27,7 +27,8 @@ pub(crate) struct OwnTasks {
 // the lock, and by others only under the lock after they have found `present` cleared.
 unsafe impl Sync for OwnTasks {}
 
-// SAFETY: tasks are `Send`, and the list is nothing but pointers to them.
+// SAFETY: the list is nothing but pointers to tasks, and taking one out runs no code of the task. Tasks
+// whose futures are not `Send` end, and are taken out, on their own thread.
 unsafe impl Send for OwnTasks {}
 
 impl OwnTasks {

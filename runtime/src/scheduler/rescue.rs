@@ -2,9 +2,9 @@
 //!
 //! A worker that runs one task for long submits nothing and reaps nothing. Up to two idle workers at a
 //! time are watchers: such a worker sleeps at most the watch interval while anybody is awake, and when a
-//! sibling's tick has not moved since the last look, it
+//! sibling's tick has not moved for as long as that, it
 //!
-//! 1. steals the sibling's queue and its LIFO slot;
+//! 1. steals the sibling's queues and its LIFO slot;
 //! 2. has what the sibling has queued for the kernel submitted, and what the kernel holds back posted:
 //!    - under DEFER by a signal, whose handler enters the ring on the sibling's own thread;
 //!    - under COOP by entering the ring itself, and an expedited `membarrier(2)`, which interrupts the
