@@ -4,6 +4,7 @@
 //!
 //! - [`Runtime`], [`Builder`], [`Handle`]: starting, configuring and referring to a runtime
 //! - [`spawn`], [`spawn_local`], [`spawn_blocking`], [`task`]: tasks and their handles
+//! - [`scope`]: the tree that a cancellation unwinds
 //! - [`time`]: the clock and timers
 //! - [`ops`]: operations on descriptors, the layer that sockets and files are built on
 //! - [`RuntimeMetrics`]: what the workers did
@@ -40,6 +41,7 @@ mod driver;
 pub mod ops;
 mod scheduler;
 pub mod task;
+pub mod scope;
 pub mod time;
 mod blocking;
 mod context;
