@@ -5,6 +5,7 @@
 //! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout()) and
 //!   [`interval`](time::interval()).
 //! - [`Semaphore`]: a number of permits, given out first come, first served.
+//! - [`oneshot`]: one value from one task to another.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //!
 //! Only `time` needs the runtime. The rest works under any executor, since it knows nothing but
@@ -17,6 +18,8 @@
 //! | operation | a drop before it is done |
 //! |---|---|
 //! | [`Semaphore::acquire`] and its kin | loses the place in the queue; a permit given but not returned yet, or a part of several, goes to the next in turn |
+//! | [`oneshot::Receiver`] | nothing if awaited by reference; else the value, if it was sent |
+//! | [`oneshot::Sender::closed`] | nothing |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`time::Interval::tick`] | uses up no tick |
@@ -27,9 +30,13 @@
 
 // What the models replace.
 mod primitives;
+// Parts that several primitives are built of.
+mod blocking;
+mod waker_cell;
 
 pub mod time;
 mod semaphore;
+pub mod oneshot;
 mod join;
 
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};

@@ -6,13 +6,13 @@
 #[cfg(loom)]
 pub(crate) use loom::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicU8, AtomicUsize},
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize},
     sync::{Mutex, MutexGuard},
 };
 
 #[cfg(not(loom))]
 pub(crate) use std::{
-    sync::atomic::{AtomicU8, AtomicUsize},
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize},
     sync::{Mutex, MutexGuard},
 };
 
