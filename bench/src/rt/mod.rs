@@ -70,6 +70,12 @@ pub trait Contestant: Sized + 'static {
     /// Waits for a permit; dropping it gives it back.
     fn acquire(semaphore: &Self::Semaphore) -> impl Future<Output = impl Send> + Send;
 
+    /// The two ends of the runtime's own channel for one value.
+    fn oneshot<T: Send + 'static>() -> (
+        impl FnOnce(T) + Send + 'static,
+        impl Future<Output = T> + Send + 'static,
+    );
+
     /// Listens on a free port of the loopback interface.
     fn listen() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
 

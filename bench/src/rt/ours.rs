@@ -14,7 +14,7 @@ use heist::{
     Builder, RingProfile, Runtime,
     net::{TcpListener, TcpStream},
     ops::{self, SharedFd},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     task::{JoinError, JoinHandle},
     time,
 };
@@ -121,6 +121,18 @@ impl<P: Profile> Contestant for Heist<P> {
             .acquire()
             .await
             .expect("nobody closes the semaphore")
+    }
+
+    fn oneshot<T: Send + 'static>() -> (
+        impl FnOnce(T) + Send + 'static,
+        impl Future<Output = T> + Send + 'static,
+    ) {
+        let (sender, receiver) = oneshot::channel();
+        let send = move |value| {
+            assert!(sender.send(value).is_ok(), "the receiver waits");
+        };
+        let receive = async move { receiver.await.expect("the sender sends") };
+        (send, receive)
     }
 
     async fn listen() -> (Self::Listener, SocketAddr) {

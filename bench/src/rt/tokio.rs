@@ -15,7 +15,7 @@ use ::tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     task::{JoinError, JoinHandle, spawn_blocking, yield_now},
     time,
 };
@@ -127,6 +127,18 @@ impl<L: Flavour> Contestant for Tokio<L> {
             .acquire()
             .await
             .expect("nobody closes the semaphore")
+    }
+
+    fn oneshot<T: Send + 'static>() -> (
+        impl FnOnce(T) + Send + 'static,
+        impl Future<Output = T> + Send + 'static,
+    ) {
+        let (sender, receiver) = oneshot::channel();
+        let send = move |value| {
+            assert!(sender.send(value).is_ok(), "the receiver waits");
+        };
+        let receive = async move { receiver.await.expect("the sender sends") };
+        (send, receive)
     }
 
     async fn listen() -> (Self::Listener, SocketAddr) {

@@ -1,8 +1,6 @@
 //! Pairs of tasks that exchange one message each way over oneshot channels.
 //!
-//! The channels are `futures-channel`'s on every runtime, so only waking and scheduling differ.
-
-use futures_channel::oneshot;
+//! The channels are the runtime's own.
 
 use crate::{
     meter::Meter,
@@ -67,12 +65,9 @@ impl Scenario for PingPong {
 
 /// Sends `i` to a new task and yields its answer.
 async fn ping<R: Contestant>(i: usize) -> usize {
-    let (ping, pinged) = oneshot::channel();
-    let (pong, ponged) = oneshot::channel();
-    drop(R::spawn(async move {
-        let i: usize = pinged.await.expect("the partner sends");
-        pong.send(i).expect("the partner waits");
-    }));
-    ping.send(i).expect("the partner waits");
-    ponged.await.expect("the partner sends")
+    let (ping, pinged) = R::oneshot();
+    let (pong, ponged) = R::oneshot();
+    drop(R::spawn(async move { pong(pinged.await) }));
+    ping(i);
+    ponged.await
 }
