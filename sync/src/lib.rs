@@ -34,6 +34,7 @@ mod primitives;
 mod blocking;
 mod waker_cell;
 
+mod wait;
 pub mod time;
 mod semaphore;
 pub mod oneshot;

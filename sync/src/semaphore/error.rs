@@ -1,5 +1,6 @@
 //! Why permits were not given.
 
+use crate::wait::{Closed, Refusal};
 use std::error::Error;
 use std::fmt;
 
@@ -35,3 +36,18 @@ impl fmt::Display for TryAcquireError {
 }
 
 impl Error for TryAcquireError {}
+
+impl From<Closed> for AcquireError {
+    fn from(_: Closed) -> Self {
+        Self
+    }
+}
+
+impl From<Refusal> for TryAcquireError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Closed,
+            Refusal::TooFew => Self::NoPermits,
+        }
+    }
+}

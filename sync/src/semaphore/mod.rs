@@ -3,20 +3,20 @@
 //! In reading order:
 //!
 //! - `permit`: permits as values, which give themselves back.
-//! - `core`: the counting and the waiting, with the fast paths and why they are fair.
-//! - `waiters`: the intrusive queue, where all of the crate's unsafe code is.
 //! - `error`: why permits were not given.
+//!
+//! The counting and the waiting is `Permits` in [`wait`](crate::wait).
 
 mod permit;
-mod core;
-mod waiters;
 mod error;
 
 pub use error::{AcquireError, TryAcquireError};
 pub use permit::{OwnedSemaphorePermit, SemaphorePermit};
 
-use self::core::{Core, MAX_PERMITS};
+use crate::wait::{MAX_PERMITS, Permits};
+use heist_runtime::scope::Leaf;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 /// A number of permits, for those who come to take and give back.
@@ -59,7 +59,7 @@ use std::sync::Arc;
 /// # });
 /// ```
 pub struct Semaphore {
-    core: Core,
+    permits: Permits,
 }
 
 impl Semaphore {
@@ -74,7 +74,7 @@ impl Semaphore {
     #[track_caller]
     pub fn new(permits: usize) -> Self {
         Self {
-            core: Core::new(permits),
+            permits: Permits::new(permits),
         }
     }
 
@@ -93,13 +93,13 @@ impl Semaphore {
     #[cfg(not(loom))]
     pub const fn const_new(permits: usize) -> Self {
         Self {
-            core: Core::new(permits),
+            permits: Permits::new(permits),
         }
     }
 
     /// How many permits are free at the moment.
     pub fn available_permits(&self) -> usize {
-        self.core.available()
+        self.permits.available()
     }
 
     /// Adds permits, and so serves those who wait.
@@ -114,7 +114,7 @@ impl Semaphore {
     /// Takes up to `n` free permits away for good, and returns how many. Permits that are held or
     /// waited for are not affected; to reduce those, [`forget`](SemaphorePermit::forget) them.
     pub fn forget_permits(&self, n: usize) -> usize {
-        self.core.take_up_to(n)
+        self.permits.take_up_to(n)
     }
 
     /// Waits for a permit.
@@ -126,8 +126,9 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// Dropping the future loses only the place in the queue.
-    pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.acquire_many(1).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        self.acquire_many(1)
     }
 
     /// Waits for `n` permits, which are given all together.
@@ -143,10 +144,16 @@ impl Semaphore {
     ///
     /// Dropping the future loses only the place in the queue; what it had collected goes to the
     /// next in turn.
-    pub async fn acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
+    #[track_caller]
+    pub fn acquire_many(
+        &self,
+        n: u32,
+    ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let n = n as usize;
-        self.wait(n).await?;
-        Ok(SemaphorePermit::new(self, n))
+        self.permits.take(n, Leaf::here()).then(move |taken| {
+            taken?;
+            Ok(SemaphorePermit::new(self, n))
+        })
     }
 
     /// Takes a permit if one is free, without waiting.
@@ -167,7 +174,7 @@ impl Semaphore {
     /// [`TryAcquireError::NoPermits`] if too few are free or others wait for them.
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         let n = n as usize;
-        self.core.try_take(n)?;
+        self.permits.try_take(n)?;
         Ok(SemaphorePermit::new(self, n))
     }
 
@@ -193,8 +200,11 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// Dropping the future loses only the place in the queue.
-    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.acquire_many_owned(1).await
+    #[track_caller]
+    pub fn acquire_owned(
+        self: Arc<Self>,
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        self.acquire_many_owned(1)
     }
 
     /// Waits for `n` permits that keep the semaphore alive. See
@@ -207,13 +217,17 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// Dropping the future loses only the place in the queue.
-    pub async fn acquire_many_owned(
+    #[track_caller]
+    pub fn acquire_many_owned(
         self: Arc<Self>,
         n: u32,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         let n = n as usize;
-        self.wait(n).await?;
-        Ok(OwnedSemaphorePermit::new(self, n))
+        let leaf = Leaf::here();
+        async move {
+            self.permits.take(n, leaf).await?;
+            Ok(OwnedSemaphorePermit::new(self, n))
+        }
     }
 
     /// Takes a permit that keeps the semaphore alive if one is free, without waiting.
@@ -235,7 +249,7 @@ impl Semaphore {
         n: u32,
     ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         let n = n as usize;
-        self.core.try_take(n)?;
+        self.permits.try_take(n)?;
         Ok(OwnedSemaphorePermit::new(self, n))
     }
 
@@ -250,26 +264,17 @@ impl Semaphore {
     /// # });
     /// ```
     pub fn close(&self) {
-        self.core.close();
+        self.permits.close();
     }
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.core.is_closed()
-    }
-
-    /// Takes permits, without setting up a waiter if they are free.
-    async fn wait(&self, n: usize) -> Result<(), AcquireError> {
-        match self.core.try_take(n) {
-            Ok(()) => Ok(()),
-            Err(TryAcquireError::Closed) => Err(AcquireError),
-            Err(TryAcquireError::NoPermits) => self.core.take(n).await.map_err(|_| AcquireError),
-        }
+        self.permits.is_closed()
     }
 
     fn give_back(&self, n: usize) {
         if n > 0 {
-            self.core.put(n);
+            self.permits.put(n);
         }
     }
 }
@@ -282,6 +287,3 @@ impl fmt::Debug for Semaphore {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(all(test, loom))]
-mod loom_tests;

@@ -1,7 +1,8 @@
 //! The interleavings of small scenarios. Run with
 //! `RUSTFLAGS="--cfg loom" cargo test -p heist-sync --release --lib loom`.
 
-use super::core::Core;
+use super::Permits;
+use heist_runtime::scope::Leaf;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -19,9 +20,9 @@ fn model(scenario: impl Fn() + Sync + Send + 'static) {
     builder.check(scenario);
 }
 
-fn spawn(core: &Arc<Core>, run: impl FnOnce(&Core) + 'static) -> JoinHandle<()> {
-    let core = Arc::clone(core);
-    thread::spawn(move || run(&core))
+fn spawn(permits: &Arc<Permits>, run: impl FnOnce(&Permits) + 'static) -> JoinHandle<()> {
+    let permits = Arc::clone(permits);
+    thread::spawn(move || run(&permits))
 }
 
 fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
@@ -30,14 +31,14 @@ fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     }
 }
 
-fn take(core: &Core, permits: usize) -> Result<(), ()> {
-    block_on(core.take(permits)).map_err(drop)
+fn take(permits: &Permits, n: usize) -> Result<(), ()> {
+    block_on(permits.take(n, Leaf::here())).map_err(drop)
 }
 
 /// Waits for permits, but drops the future after its first poll if that was not enough.
-fn take_or_cancel(core: &Core, permits: usize) -> bool {
+fn take_or_cancel(permits: &Permits, n: usize) -> bool {
     block_on(async {
-        let mut take = pin!(core.take(permits));
+        let mut take = pin!(permits.take(n, Leaf::here()));
         poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx) == Poll::Ready(Ok(())))).await
     })
 }
@@ -45,42 +46,42 @@ fn take_or_cancel(core: &Core, permits: usize) -> bool {
 #[test]
 fn loom_a_permit_excludes() {
     model(|| {
-        let core = Arc::new(Core::new(1));
+        let permits = Arc::new(Permits::new(1));
         let inside = Arc::new(AtomicUsize::new(0));
         let threads = [(); 2].map(|()| {
             let inside = Arc::clone(&inside);
-            spawn(&core, move |core| {
-                take(core, 1).unwrap();
+            spawn(&permits, move |permits| {
+                take(permits, 1).unwrap();
                 assert_eq!(inside.fetch_add(1, Relaxed), 0);
                 inside.fetch_sub(1, Relaxed);
-                core.put(1);
+                permits.put(1);
             })
         });
-        take(&core, 1).unwrap();
+        take(&permits, 1).unwrap();
         assert_eq!(inside.load(Relaxed), 0);
-        core.put(1);
+        permits.put(1);
         join(threads);
-        assert_eq!(core.available(), 1);
+        assert_eq!(permits.available(), 1);
     });
 }
 
 #[test]
 fn loom_what_a_holder_wrote_is_seen_by_the_next() {
     model(|| {
-        let core = Arc::new(Core::new(0));
+        let permits = Arc::new(Permits::new(0));
         let cell = Arc::new(loom::cell::UnsafeCell::new(0));
-        let writers = [(); 2].map(|()| spawn(&core, |core| core.put(1)));
+        let writers = [(); 2].map(|()| spawn(&permits, |permits| permits.put(1)));
         let shared = Arc::clone(&cell);
-        let reader = spawn(&core, move |core| {
-            take(core, 2).unwrap();
+        let reader = spawn(&permits, move |permits| {
+            take(permits, 2).unwrap();
             // Loom checks that this access is ordered against the one below.
             shared.with_mut(|_| ());
-            core.put(2);
+            permits.put(2);
         });
         join(writers);
-        take(&core, 2).unwrap();
+        take(&permits, 2).unwrap();
         cell.with_mut(|_| ());
-        core.put(2);
+        permits.put(2);
         join([reader]);
     });
 }
@@ -88,31 +89,31 @@ fn loom_what_a_holder_wrote_is_seen_by_the_next() {
 #[test]
 fn loom_a_batch_collects_from_several() {
     model(|| {
-        let core = Arc::new(Core::new(0));
-        let threads = [1, 2].map(|permits| spawn(&core, move |core| core.put(permits)));
-        take(&core, 3).unwrap();
+        let permits = Arc::new(Permits::new(0));
+        let threads = [1, 2].map(|n| spawn(&permits, move |permits| permits.put(n)));
+        take(&permits, 3).unwrap();
         join(threads);
-        assert_eq!(core.available(), 0);
+        assert_eq!(permits.available(), 0);
     });
 }
 
 #[test]
 fn loom_a_cancelled_waiter_passes_its_permit_on() {
     model(|| {
-        let core = Arc::new(Core::new(0));
-        let canceller = spawn(&core, |core| {
-            if take_or_cancel(core, 1) {
-                core.put(1);
+        let permits = Arc::new(Permits::new(0));
+        let canceller = spawn(&permits, |permits| {
+            if take_or_cancel(permits, 1) {
+                permits.put(1);
             }
         });
-        let giver = spawn(&core, |core| core.put(1));
+        let giver = spawn(&permits, |permits| permits.put(1));
         // If the cancelled waiter kept the permit, this would wait for ever and loom would say so.
-        take(&core, 1).unwrap();
+        take(&permits, 1).unwrap();
         join([canceller, giver]);
-        assert_eq!(core.available(), 0);
-        core.put(1);
+        assert_eq!(permits.available(), 0);
+        permits.put(1);
         assert_eq!(
-            core.try_take(1),
+            permits.try_take(1),
             Ok(()),
             "the note that somebody waits is gone"
         );
@@ -122,79 +123,79 @@ fn loom_a_cancelled_waiter_passes_its_permit_on() {
 #[test]
 fn loom_a_cancelled_batch_returns_its_part() {
     model(|| {
-        let core = Arc::new(Core::new(1));
-        let canceller = spawn(&core, |core| {
-            if take_or_cancel(core, 2) {
-                core.put(2);
+        let permits = Arc::new(Permits::new(1));
+        let canceller = spawn(&permits, |permits| {
+            if take_or_cancel(permits, 2) {
+                permits.put(2);
             }
         });
-        let giver = spawn(&core, |core| core.put(1));
-        take(&core, 1).unwrap();
-        core.put(1);
+        let giver = spawn(&permits, |permits| permits.put(1));
+        take(&permits, 1).unwrap();
+        permits.put(1);
         join([canceller, giver]);
-        assert_eq!(core.available(), 2);
-        assert_eq!(core.try_take(2), Ok(()));
+        assert_eq!(permits.available(), 2);
+        assert_eq!(permits.try_take(2), Ok(()));
     });
 }
 
 #[test]
 fn loom_closing_reaches_everybody() {
     model(|| {
-        let core = Arc::new(Core::new(0));
+        let permits = Arc::new(Permits::new(0));
         let granted = Arc::new(AtomicUsize::new(0));
         let waiters = [(); 2].map(|()| {
             let granted = Arc::clone(&granted);
-            spawn(&core, move |core| {
-                if take(core, 1).is_ok() {
+            spawn(&permits, move |permits| {
+                if take(permits, 1).is_ok() {
                     granted.fetch_add(1, SeqCst);
                 }
             })
         });
-        core.put(1);
-        core.close();
+        permits.put(1);
+        permits.close();
         join(waiters);
         assert_eq!(
-            core.available() + granted.load(SeqCst),
+            permits.available() + granted.load(SeqCst),
             1,
             "no permit is lost or doubled"
         );
-        assert!(take(&core, 0).is_err());
+        assert!(take(&permits, 0).is_err());
     });
 }
 
 #[test]
 fn loom_closing_a_batch_frees_its_part() {
     model(|| {
-        let core = Arc::new(Core::new(1));
-        let waiter = spawn(&core, |core| {
-            assert!(take(core, 2).is_err());
+        let permits = Arc::new(Permits::new(1));
+        let waiter = spawn(&permits, |permits| {
+            assert!(take(permits, 2).is_err());
         });
-        let canceller = spawn(&core, |core| {
-            if take_or_cancel(core, 1) {
-                core.put(1);
+        let canceller = spawn(&permits, |permits| {
+            if take_or_cancel(permits, 1) {
+                permits.put(1);
             }
         });
-        core.close();
+        permits.close();
         join([waiter, canceller]);
-        assert_eq!(core.available(), 1);
+        assert_eq!(permits.available(), 1);
     });
 }
 
 #[test]
 fn loom_trying_never_breaks_the_count() {
     model(|| {
-        let core = Arc::new(Core::new(1));
+        let permits = Arc::new(Permits::new(1));
         let threads = [(); 2].map(|()| {
-            spawn(&core, |core| {
-                if core.try_take(1).is_ok() {
-                    core.put(1);
+            spawn(&permits, |permits| {
+                if permits.try_take(1).is_ok() {
+                    permits.put(1);
                 }
             })
         });
-        take(&core, 1).unwrap();
-        core.put(1);
+        take(&permits, 1).unwrap();
+        permits.put(1);
         join(threads);
-        assert_eq!(core.take_up_to(5), 1);
-        assert_eq!(core.available(), 0);
+        assert_eq!(permits.take_up_to(5), 1);
+        assert_eq!(permits.available(), 0);
     });
 }
