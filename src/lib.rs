@@ -11,6 +11,15 @@
 //! });
 //! ```
 //!
+//! With the attribute [`main`] a program begins inside a runtime, and [`test`](macro@test) is for its tests:
+//!
+//! ```
+//! #[heist::main]
+//! async fn main() {
+//!     heist::yield_now().await;
+//! }
+//! ```
+//!
 //! [`time`] waits, [`sync`] limits and combines:
 //!
 //! ```
@@ -58,7 +67,7 @@
 //!
 //! # Features
 //!
-//! `sync` and `net` (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
+//! `sync`, `net` and `macros`, the attributes [`main`] and [`test`](macro@test) (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
 //! runtime for the `tracing` crate, under the targets `heist::runtime`, `heist::worker`, `heist::task`,
 //! `heist::driver` and `heist::blocking` (`heist-runtime` says which). With default features off, this crate
 //! is the bare runtime.
@@ -79,6 +88,12 @@ pub use heist_runtime::time;
 
 #[cfg(feature = "net")]
 pub use heist_net as net;
+
+#[cfg(feature = "macros")]
+pub use heist_macros::{main, test};
+
+#[doc(hidden)]
+pub use heist_runtime::macro_support;
 
 /// The programs in the README are tests.
 #[cfg(doctest)]

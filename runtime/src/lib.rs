@@ -54,6 +54,8 @@ mod metrics;
 mod panics;
 mod trace;
 mod error;
+#[doc(hidden)]
+pub mod macro_support;
 
 pub use builder::{Builder, RingProfile};
 pub use error::BuildError;

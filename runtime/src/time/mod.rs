@@ -6,7 +6,7 @@
 
 mod instant;
 #[cfg(feature = "test-util")]
-mod pause;
+pub(crate) mod pause;
 pub(crate) mod timer;
 pub(crate) mod timers;
 mod wheel;

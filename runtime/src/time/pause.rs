@@ -1,6 +1,6 @@
 //! The clock of tests: stopped, and moved by hand. Feature `test-util`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant as StdInstant};
 
 use crate::context;
@@ -60,5 +60,37 @@ pub async fn advance(duration: Duration) {
     // polls.
     for _ in 0..4 * crate::scheduler::HOUSEKEEPING_INTERVAL {
         crate::task::yield_now().await;
+    }
+}
+
+/// Tests share it for reading; one that begins with the clock paused has it alone.
+static TESTS: RwLock<()> = RwLock::new(());
+
+/// Waits until no other test has the clock paused from its start.
+pub(crate) fn running() -> RwLockReadGuard<'static, ()> {
+    TESTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until no other test runs.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    TESTS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The clock is paused until it is dropped, or [`resume`] was called.
+#[derive(Debug)]
+pub(crate) struct Paused(());
+
+impl Paused {
+    pub(crate) fn new() -> Self {
+        pause();
+        Self(())
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if now().is_some() {
+            resume();
+        }
     }
 }

@@ -1,0 +1,2 @@
+#[heist::main(crate = "thieves")]
+async fn main() {}

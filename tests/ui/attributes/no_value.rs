@@ -1,0 +1,2 @@
+#[heist::main(multi_thread)]
+async fn main() {}

@@ -1,0 +1,4 @@
+#[heist::test]
+fn a_test() {}
+
+fn main() {}

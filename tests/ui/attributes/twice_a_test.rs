@@ -1,0 +1,5 @@
+#[heist::test]
+#[test]
+async fn a_test() {}
+
+fn main() {}
