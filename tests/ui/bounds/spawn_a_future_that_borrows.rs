@@ -1,0 +1,6 @@
+fn main() {
+    heist::block_on(async {
+        let text = String::from("local");
+        heist::spawn(async { text.len() }).await.unwrap();
+    });
+}
