@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) blocking: PoolConfig,
     pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) affinity: bool,
+    pub(crate) cleanup_grace: Option<Duration>,
     pub(crate) on_thread_start: Option<Hook>,
     pub(crate) on_thread_stop: Option<Hook>,
 }
@@ -95,6 +96,7 @@ pub struct Builder {
     blocking_keep_alive: Duration,
     thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     affinity: bool,
+    cleanup_grace: Option<Duration>,
     on_thread_start: Option<Hook>,
     on_thread_stop: Option<Hook>,
 }
@@ -133,6 +135,7 @@ impl Builder {
             blocking_keep_alive: Duration::from_secs(10),
             thread_name: Arc::new(|| "heist-worker".to_owned()),
             affinity: false,
+            cleanup_grace: Some(Duration::from_secs(30)),
             on_thread_start: None,
             on_thread_stop: None,
         }
@@ -261,6 +264,18 @@ impl Builder {
         self
     }
 
+    /// How long the cleanup of something that was cancelled may take: 30 seconds by default, `None` for
+    /// as long as it wants.
+    ///
+    /// A cleanup that waits for what never comes would keep its task, and all that wait for that, for
+    /// ever. When the time is over, the tree of the task is logged (an event of `tracing`, or without that
+    /// feature standard error), what is left is dropped as by an abort, and the skipped cleanups are
+    /// counted.
+    pub fn cleanup_grace(mut self, grace: Option<Duration>) -> Self {
+        self.cleanup_grace = grace;
+        self
+    }
+
     fn workers(&self) -> Result<usize, BuildError> {
         match self.workers {
             Some(0) => Err(BuildError::setting(
@@ -329,6 +344,7 @@ impl Builder {
             },
             thread_name: self.thread_name.clone(),
             affinity: self.affinity,
+            cleanup_grace: self.cleanup_grace,
             on_thread_start: self.on_thread_start.clone(),
             on_thread_stop: self.on_thread_stop.clone(),
         })

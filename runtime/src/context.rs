@@ -9,11 +9,13 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::driver::local::Driver;
 use crate::driver::remote::Remote;
 use crate::handle::Handle;
 use crate::scheduler::worker::Worker;
+use crate::scope::Scope;
 use crate::task::{Id, JoinHandle, TaskRef};
 use crate::time::Timers;
 
@@ -117,6 +119,16 @@ pub fn current_task_id() -> Option<Id> {
     with_worker(|worker| worker.current().map(|task| task.header().id)).flatten()
 }
 
+/// When this worker last looked at its I/O.
+pub(crate) fn last_io() -> Option<Instant> {
+    with_worker(Worker::last_io)
+}
+
+/// How long the cleanup of a cancelled scope may take in the current runtime.
+pub(crate) fn cleanup_grace() -> Option<Duration> {
+    with_worker(|worker| worker.shared().config.cleanup_grace).flatten()
+}
+
 /// Sends the current task to another worker when its poll ends woken.
 pub(crate) fn migrate_current(to: usize) {
     let _: Option<()> = with_worker(|worker| worker.migrate_current(to));
@@ -144,7 +156,11 @@ pub(crate) fn wake_every_worker() {
 
 /// Spawns a task bound to the current worker.
 #[track_caller]
-pub(crate) fn spawn_local<F>(name: Option<Arc<str>>, future: F) -> JoinHandle<F::Output>
+pub(crate) fn spawn_local<F>(
+    scope: Option<&Scope>,
+    name: Option<Arc<str>>,
+    future: F,
+) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -155,14 +171,19 @@ where
             id: Id::next(),
             name,
             pinned_to: Some(worker.index() as u32),
+            blocking: false,
         };
         let runtime = NonNull::from(&**worker.shared());
         let future = future.take().expect("called once");
         // SAFETY: the task is pinned to this worker, on whose thread we are.
         let task = unsafe { crate::task::cell::allocate(runtime, birth, future) };
+        if let Some(scope) = scope {
+            task.scope().link(Some(scope.node().clone()));
+        }
         worker.spawn_pinned(task);
-        JoinHandle::new(task)
+        task
     });
+    let spawned = spawned.map(JoinHandle::new);
     spawned.unwrap_or_else(|| {
         panic!(
             "spawn_local was called outside the workers of a Heist runtime; \

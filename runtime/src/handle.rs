@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::context;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::shared::Shared;
+use crate::scope::Scope;
 use crate::task::cell::Birth;
 use crate::task::{Id, JoinHandle, TaskRef};
 
@@ -74,6 +75,7 @@ impl Handle {
 
     /// Spawns a task from any thread. From a worker of this runtime it goes to that worker's own
     /// queue; from elsewhere through the injector.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -83,12 +85,33 @@ impl Handle {
     }
 
     #[inline]
+    #[track_caller]
     pub(crate) fn spawn_named<F>(&self, name: Option<Arc<str>>, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_under(None, name, future)
+    }
+
+    /// Spawns a task below `scope`, if there is one, instead of as the root of a tree of its own.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn spawn_under<F>(
+        &self,
+        scope: Option<&Scope>,
+        name: Option<Arc<str>>,
+        future: F,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let task = new_task(&self.shared, name, future);
+        if let Some(scope) = scope {
+            // Before anybody else knows of the task.
+            task.scope().link(Some(scope.node().clone()));
+        }
         let handle = JoinHandle::new(task);
         let here = context::with_worker(|worker| {
             let ours = Arc::ptr_eq(worker.shared(), &self.shared);
@@ -108,12 +131,21 @@ impl Handle {
     /// # Panics
     ///
     /// When the operating system cannot create the pool's first thread.
+    #[track_caller]
     pub fn spawn_blocking<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let task = new_task(&self.shared, None, BlockingFuture(Some(f)));
+        let birth = Birth {
+            id: Id::next(),
+            name: None,
+            pinned_to: None,
+            blocking: true,
+        };
+        let shared = NonNull::from(&*self.shared);
+        // SAFETY: the closure is `Send`, and so is its future.
+        let task = unsafe { crate::task::cell::allocate(shared, birth, BlockingFuture(Some(f))) };
         let handle = JoinHandle::new(task);
         if let Err(error) = self.shared.submit_blocking(task) {
             panic!("the blocking pool has no thread and cannot create one: {error}");
@@ -143,6 +175,7 @@ where
         id: Id::next(),
         name,
         pinned_to: None,
+        blocking: false,
     };
     // SAFETY: the future is `Send`.
     unsafe { crate::task::cell::allocate(NonNull::from(&**shared), birth, future) }
@@ -160,10 +193,10 @@ where
     let spawned = context::with_worker(|worker| {
         let task = new_task(worker.shared(), None, future.take().expect("called once"));
         worker.spawn(task);
-        JoinHandle::new(task)
+        task
     });
     match spawned {
-        Some(handle) => handle,
+        Some(task) => JoinHandle::new(task),
         None => Handle::current().spawn(future.take().expect("not spawned")),
     }
 }

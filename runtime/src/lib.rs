@@ -118,7 +118,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    context::spawn_local(None, future)
+    context::spawn_local(None, None, future)
 }
 
 /// Runs a closure that may block, on a thread kept for that (asyncio: `to_thread`).

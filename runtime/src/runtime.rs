@@ -21,6 +21,7 @@ use crate::scheduler::shared::{Peer, Shared};
 use crate::scheduler::shutdown::ShutdownReport;
 use crate::scheduler::signal;
 use crate::scheduler::worker::Worker;
+use crate::scope::{Exit, Scope, catch};
 use crate::seat::{DROP_GRACE, GuestWaker, Seat};
 use crate::task::{JoinHandle, TaskRef};
 use crate::threads;
@@ -146,6 +147,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
+        let future = in_scope(future);
         if let Some(seat) = self.take_seat() {
             return self.on_seat(seat).block_on(future);
         }
@@ -273,6 +275,18 @@ impl Runtime {
         }
         trace::runtime_ended(&report, shared.ending.cancelled_tasks(), began.elapsed());
         report
+    }
+}
+
+/// Runs the future of a `block_on` in a scope of its own, which runs the cleanups that are left to it.
+async fn in_scope<F: Future>(future: F) -> F::Output {
+    match catch(&Scope::named("block_on"), future).await {
+        Exit::Value(output) => output,
+        Exit::Panicked(payload) => std::panic::resume_unwind(payload),
+        Exit::Cancelled(reason) => panic!(
+            "the future of `block_on` has cancelled its own outermost scope {reason}, so there is no \
+             value; cancel a scope within it"
+        ),
     }
 }
 

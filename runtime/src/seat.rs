@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake as WakeByArc, Waker};
 use std::thread::{Thread, ThreadId};
 use std::time::Duration;
 
@@ -21,7 +21,11 @@ use crate::driver::remote::Remote;
 use crate::error::BuildError;
 use crate::panics::abort_on_unwind;
 use crate::scheduler::worker::{NoRoot, Root, Worker};
+use crate::scope::Reason;
+use crate::task::TaskRef;
+use crate::task::state::Wake;
 use crate::threads::current_thread_id;
+use crate::time::{Instant, Timer};
 use crate::trace;
 
 /// Worker 0 while no thread runs it.
@@ -38,7 +42,7 @@ struct RootWaker {
     remote: Arc<Remote>,
 }
 
-impl Wake for RootWaker {
+impl WakeByArc for RootWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -79,6 +83,47 @@ impl<F: Future> Root for RootFuture<'_, F> {
         };
         self.output.set(Some(output));
         true
+    }
+}
+
+/// Runs a worker until no task bound to it is left, or the time for that is over.
+struct UntilUnpinned<'a> {
+    worker: &'a Worker,
+    grace: Option<RefCell<Timer>>,
+    waker: Arc<RootWaker>,
+}
+
+impl<'a> UntilUnpinned<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        let grace = worker.shared().config.cleanup_grace;
+        let deadline = grace.and_then(|grace| Instant::now().checked_add(grace));
+        Self {
+            worker,
+            grace: deadline.map(|deadline| RefCell::new(Timer::masked(deadline))),
+            waker: Arc::new(RootWaker {
+                woken: AtomicBool::new(true),
+                remote: worker.driver().remote().clone(),
+            }),
+        }
+    }
+}
+
+impl Root for UntilUnpinned<'_> {
+    fn is_woken(&self) -> bool {
+        !self.worker.has_pinned_tasks() || self.waker.woken.load(Ordering::SeqCst)
+    }
+
+    fn poll_if_woken(&self) -> bool {
+        if !self.worker.has_pinned_tasks() {
+            return true;
+        }
+        let woken = self.waker.woken.swap(false, Ordering::SeqCst);
+        let Some(grace) = &self.grace else {
+            return false;
+        };
+        let waker = Waker::from(self.waker.clone());
+        let mut cx = Context::from_waker(&waker);
+        woken && Pin::new(&mut *grace.borrow_mut()).poll(&mut cx).is_ready()
     }
 }
 
@@ -215,7 +260,7 @@ impl GuestWaker {
     }
 }
 
-impl Wake for GuestWaker {
+impl WakeByArc for GuestWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -227,21 +272,22 @@ impl Wake for GuestWaker {
 }
 
 impl Worker {
-    /// Ends the tasks bound to this worker: their futures may not be touched on another thread.
+    /// Ends the tasks bound to this worker: their futures may not be touched on another thread. They unwind
+    /// first, for as long as a cleanup may take.
     fn end_pinned_tasks(&self) {
-        loop {
-            let mut any = false;
-            self.list().for_each(|task| {
-                if task.header().pinned {
-                    any = true;
-                    let (_first, wake) = task.header().state.cancel(false);
-                    if wake == crate::task::state::Wake::Schedule {
-                        self.push_back(task);
-                    }
+        if !self.has_pinned_tasks() {
+            return;
+        }
+        for task in self.linked_pinned_tasks() {
+            task.cancel(Reason::Shutdown);
+        }
+        self.run(&UntilUnpinned::new(self));
+        while self.has_pinned_tasks() {
+            for task in self.linked_pinned_tasks() {
+                let (_first, wake) = task.abort();
+                if wake == Wake::Schedule {
+                    self.push_back(task);
                 }
-            });
-            if !any {
-                return;
             }
             self.read_mail();
             loop {
@@ -253,10 +299,14 @@ impl Worker {
         }
     }
 
-    fn has_pinned_tasks(&self) -> bool {
-        let mut any = false;
-        self.list().for_each(|task| any |= task.header().pinned);
-        any
+    fn linked_pinned_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        self.list().for_each(|task| {
+            if task.header().pinned {
+                tasks.push(task);
+            }
+        });
+        tasks
     }
 
     /// Moves what waits on this worker to the others.

@@ -17,6 +17,7 @@
 //! | | TRACE | task completed | `id`, `name` |
 //! | | TRACE | task cancelled | `id`, `name`, `aborted` |
 //! | | ERROR | task panicked | `id`, `name`, `error` |
+//! | | WARN | cleanup took too long | `grace`, `tree`: the tasks and scopes above and below |
 //! | | TRACE | task follows its data | `id`, `name`, `from`, `to` |
 //! | `heist::driver` | DEBUG | receive buffers grown, shrunk | `worker`, `before`, `after`, `limit` |
 //! | | WARN | receive buffers exhausted | `worker`, `limit`, `unreported` |
@@ -230,6 +231,17 @@ pub(crate) fn task_spawned(birth: &Birth) {
     );
 }
 
+/// Without the feature it goes to standard error: something is about to be lost, and somebody has to know.
+#[cold]
+pub(crate) fn cleanup_takes_too_long(scope: &crate::scope::node::NodeRef, grace: Duration) {
+    let tree = crate::task::dump::around(scope);
+    event!(WARN, "heist::task", ?grace, %tree, "cleanup took too long");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!(
+        "heist: the cleanup of what was cancelled took longer than {grace:?}; the rest is skipped\n{tree}"
+    );
+}
+
 /// Called before anybody else can learn of it.
 #[cfg(feature = "tracing")]
 #[inline]
@@ -239,14 +251,14 @@ pub(crate) fn task_ended(task: &Header, error: Option<&crate::task::JoinError>) 
             TRACE,
             "heist::task",
             id = %task.id,
-            name = task.name.as_deref(),
+            name = task.name(),
             "task completed"
         ),
         Some(error) if error.is_panic() => event!(
             ERROR,
             "heist::task",
             id = %task.id,
-            name = task.name.as_deref(),
+            name = task.name(),
             %error,
             "task panicked"
         ),
@@ -254,7 +266,7 @@ pub(crate) fn task_ended(task: &Header, error: Option<&crate::task::JoinError>) 
             TRACE,
             "heist::task",
             id = %task.id,
-            name = task.name.as_deref(),
+            name = task.name(),
             aborted = error.is_aborted(),
             "task cancelled"
         ),
@@ -267,7 +279,7 @@ pub(crate) fn task_migrates(task: &Header, from: usize, to: usize) {
         TRACE,
         "heist::task",
         id = %task.id,
-        name = task.name.as_deref(),
+        name = task.name(),
         from,
         to,
         "task follows its data"

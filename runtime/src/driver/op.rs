@@ -16,7 +16,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use io_uring::squeue;
 
@@ -25,6 +25,7 @@ use crate::driver::completion::Completion;
 use crate::driver::remote::Remote;
 use crate::driver::slab::{Delivery, Payload, Token};
 use crate::driver::slot::{Abandoned, Registered};
+use crate::scope::{Leaf, LeafToken, cancel_requested};
 use crate::task::JoinHandle;
 
 /// A value that says how to fill a submission entry and how to read its completion.
@@ -310,6 +311,8 @@ enum Phase<T: Operation> {
     Elsewhere(JoinHandle<T::Output>, Arc<Relay>),
     /// The runtime has ended: nothing will ever complete it.
     Stranded,
+    /// A cancelled scope has ended it.
+    Unwound,
     Done,
 }
 
@@ -321,12 +324,18 @@ enum Phase<T: Operation> {
 /// until the kernel has let go of it, and a success that comes too late is given to
 /// [`Operation::orphaned`].
 ///
+/// In a scope that is being cancelled it does not start. One in flight is cancelled in the kernel, and the
+/// scope waits for the kernel's answer: what was done anyway is the operation's output.
+///
 /// # Panics
 ///
 /// Polling it outside a runtime, or again after it has completed.
 #[must_use = "operations do nothing unless polled"]
 pub struct Op<T: Operation> {
     phase: Phase<T>,
+    leaf: Leaf,
+    /// Held from the cancel on until the kernel's answer, on behalf of the scope.
+    token: LeafToken,
 }
 
 impl<T: Operation> fmt::Debug for Op<T> {
@@ -336,6 +345,7 @@ impl<T: Operation> fmt::Debug for Op<T> {
             Phase::InFlight(_) => "in flight",
             Phase::Elsewhere(..) => "on a worker",
             Phase::Stranded => "stranded",
+            Phase::Unwound => "unwound",
             Phase::Done => "done",
         };
         f.debug_struct("Op").field("phase", &phase).finish()
@@ -347,9 +357,12 @@ impl<T: Operation> Unpin for Op<T> {}
 
 impl<T: Operation> Op<T> {
     /// Wraps an operation; nothing happens before the first poll.
+    #[track_caller]
     pub fn new(operation: T) -> Self {
         Self {
             phase: Phase::Unsubmitted(operation),
+            leaf: Leaf::here(),
+            token: LeafToken::new(),
         }
     }
 
@@ -359,8 +372,29 @@ impl<T: Operation> Op<T> {
         match &mut self.phase {
             Phase::InFlight(flight) => flight.cancel(),
             Phase::Elsewhere(_, relay) => relay.request(),
-            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Done => {}
+            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Unwound | Phase::Done => {}
         }
+    }
+
+    /// In flight or elsewhere, and pending.
+    fn wait(&mut self) -> Poll<T::Output> {
+        if cancel_requested() {
+            self.cancel_for_scope();
+        }
+        self.leaf.pending()
+    }
+
+    #[cold]
+    fn cancel_for_scope(&mut self) {
+        if !self.token.is_held() {
+            match &mut self.phase {
+                // One that its holder has cancelled is waited for likewise.
+                Phase::InFlight(flight) => flight.cancel(),
+                Phase::Elsewhere(task, _) => drop(task.cancel()),
+                Phase::Unsubmitted(_) | Phase::Stranded | Phase::Unwound | Phase::Done => {}
+            }
+        }
+        self.token.hold();
     }
 
     fn take_unsubmitted(&mut self) -> T {
@@ -405,43 +439,59 @@ impl<T: Operation> Future for Op<T> {
         loop {
             match &mut self.phase {
                 Phase::Unsubmitted(_) => {
+                    ready!(self.leaf.start());
                     self.submit(cx);
                     if matches!(self.phase, Phase::InFlight(_)) {
-                        return Poll::Pending;
+                        return self.leaf.pending();
                     }
                 }
                 Phase::InFlight(flight) => {
                     if flight.register(cx.waker()) == Registered::Waiting {
-                        return Poll::Pending;
+                        return self.wait();
                     }
                     // SAFETY: complete; `submit` stored a `T`; the phase changes below.
                     let (mut operation, completion) = unsafe { flight.take::<T>() };
-                    let moved = operation.was_cancelled(completion) && !flight.is_cancelled();
+                    let by_holder = flight.is_cancelled() && !self.token.is_held();
                     self.phase = Phase::Done;
-                    if !moved {
+                    self.token.release();
+                    if by_holder || !operation.was_cancelled(completion) {
                         return Poll::Ready(operation.complete(completion));
                     }
-                    // The runtime cancelled it to drain the ring; nothing of it was done.
+                    // The runtime cancelled it, to drain the ring or to unwind the scope; nothing of it
+                    // was done.
                     operation.restart();
                     self.phase = Phase::Unsubmitted(operation);
                 }
                 Phase::Elsewhere(handle, _) => {
                     let Poll::Ready(output) = Pin::new(handle).poll(cx) else {
-                        return Poll::Pending;
+                        return self.wait();
                     };
                     self.phase = Phase::Done;
+                    let for_scope = self.token.is_held();
+                    self.token.release();
                     return match output {
                         Ok(output) => Poll::Ready(output),
                         Err(error) => match error.try_into_panic() {
                             Ok(payload) => std::panic::resume_unwind(payload),
+                            Err(_) if for_scope => {
+                                self.phase = Phase::Unwound;
+                                self.leaf.pending()
+                            }
                             Err(_) => {
                                 self.phase = Phase::Stranded;
-                                Poll::Pending
+                                self.leaf.pending()
                             }
                         },
                     };
                 }
-                Phase::Stranded => return Poll::Pending,
+                Phase::Stranded => return self.leaf.pending(),
+                Phase::Unwound => {
+                    assert!(
+                        cancel_requested(),
+                        "an operation was polled again that a cancelled scope had ended"
+                    );
+                    return self.leaf.pending();
+                }
                 Phase::Done => panic!("an operation was polled after it had completed"),
             }
         }
@@ -458,7 +508,7 @@ impl<T: Operation> Drop for Op<T> {
             Phase::Elsewhere(handle, _) => {
                 handle.cancel();
             }
-            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Done => {}
+            Phase::Unsubmitted(_) | Phase::Stranded | Phase::Unwound | Phase::Done => {}
         }
     }
 }

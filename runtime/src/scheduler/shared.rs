@@ -16,6 +16,7 @@ use crate::scheduler::absence::OwnTasks;
 use crate::scheduler::idle::IdleSet;
 use crate::scheduler::queues::LifoSlot;
 use crate::scheduler::shutdown::{Ending, Phase};
+use crate::scope::Reason;
 use crate::task::TaskRef;
 use crate::task::raw::Outcome;
 
@@ -194,9 +195,13 @@ impl Drop for Shared {
     }
 }
 
-/// Completes a scheduled, unlinked task as cancelled, outside any worker.
+/// Completes a scheduled, unlinked task outside any worker. If it has begun, its cleanup is skipped, since
+/// nothing is left that it could wait for.
 fn end_outside(task: TaskRef) {
-    let (_first, _wake) = task.header().state.cancel(false);
+    if !task.header().started.get() {
+        task.cancel(Reason::Shutdown);
+    }
+    let (_first, _wake) = task.abort();
     let outcome = task.run();
     debug_assert_eq!(outcome, Outcome::Complete);
     task.drop_reference();
@@ -210,8 +215,13 @@ impl Job for BlockingJob {
     fn run(self) {
         let task = self.0;
         std::mem::forget(self);
-        let outcome = task.run();
-        debug_assert_eq!(outcome, Outcome::Complete, "a closure has no pending state");
+        let mut outcome = task.run();
+        if outcome != Outcome::Complete {
+            // It has left a cleanup in the scope of its task, which no worker runs.
+            let (_first, _wake) = task.abort();
+            outcome = task.run();
+        }
+        debug_assert_eq!(outcome, Outcome::Complete);
         task.drop_reference();
     }
 }

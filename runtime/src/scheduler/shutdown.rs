@@ -4,9 +4,9 @@
 //!   Running ──▶ Ending ──▶ Draining ──▶ (worker threads exit)
 //! ```
 //!
-//! - **Ending**: every task is cancelled; workers run what that wakes, until no task is left anywhere or
-//!   the grace period is over.
-//! - **Draining**: each worker cancels what is in flight on its ring and reaps until nothing is, or
+//! - **Ending**: every task is cancelled; workers run what that wakes, cleanups included, until no task is
+//!   left anywhere or the grace period is over.
+//! - **Draining**: tasks that are left are aborted, and their cleanups skipped. Each worker cancels what is in flight on its ring and reaps until nothing is, or
 //!   nothing has ended for `DRAIN_LIMIT`. A ring that will not drain is leaked with everything its operations own: the
 //!   kernel may still write there.
 //!
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::Worker;
+use crate::scope::Reason;
+use crate::task::TaskRef;
+use crate::task::state::Wake;
 use crate::trace;
 
 /// How long a worker waits for the next cancelled operation to end before it gives its ring up.
@@ -183,29 +186,45 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     cancelled: Cell<bool>,
+    aborted: Cell<bool>,
     cancelled_tasks: Cell<usize>,
     quiet: Cell<bool>,
 }
 
 impl Worker {
-    /// Cancels every task this worker is responsible for, once.
-    fn cancel_own_tasks(&self) {
-        if self.progress.cancelled.replace(true) {
+    /// Cancels every task this worker is responsible for, once; when the grace period is over, aborts
+    /// them.
+    fn end_own_tasks(&self) {
+        let draining = self.shared().phase() == Phase::Draining;
+        let done = if draining {
+            &self.progress.aborted
+        } else {
+            &self.progress.cancelled
+        };
+        if done.replace(true) {
             return;
         }
-        self.list().for_each(|task| {
-            let (first, wake) = task.header().state.cancel(false);
-            self.count_cancelled(first);
-            if wake == crate::task::state::Wake::Schedule {
+        let mut tasks = Vec::with_capacity(self.list().len());
+        self.list().for_each(|task| tasks.push(task));
+        // Not while going through the list: a waker that is called may do anything.
+        for task in tasks {
+            if self.end_task(task) == Wake::Schedule {
                 self.push_back(task);
             }
-        });
+        }
     }
 
-    /// Counts a task that the shutdown was the first to cancel.
-    pub(crate) fn count_cancelled(&self, first: bool) {
+    /// Cancels a task, or aborts it when the grace period is over. Returns whether the caller has to queue
+    /// it.
+    pub(crate) fn end_task(&self, task: TaskRef) -> Wake {
+        let first = task.cancel(Reason::Shutdown);
         let count = &self.progress.cancelled_tasks;
         count.set(count.get() + usize::from(first));
+        if self.shared().phase() == Phase::Draining {
+            task.abort().1
+        } else {
+            Wake::Nothing
+        }
     }
 
     /// Whether a parking worker has something to do for the shutdown at once.
@@ -220,7 +239,7 @@ impl Worker {
     /// One step of the shutdown, with nothing in this worker's own queue. Returns whether the worker
     /// is done and may exit.
     pub(crate) fn continue_shutdown(&self) -> bool {
-        self.cancel_own_tasks();
+        self.end_own_tasks();
         self.do_io();
         self.read_mail();
         if self.has_task() || self.take_injected() {

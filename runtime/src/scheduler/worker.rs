@@ -17,6 +17,7 @@ use crate::scheduler::shutdown::Phase;
 use crate::task::TaskRef;
 use crate::task::list::OwnedList;
 use crate::task::raw::{NO_OWNER, Outcome};
+use crate::task::state::Wake;
 use crate::time::Timers;
 
 /// Every so many polls a worker looks at its mailbox, the injector, its timers and its ring, whatever
@@ -72,6 +73,8 @@ pub(crate) struct Worker {
     queue: Queue<TaskRef>,
     due: Queue<TaskRef>,
     pinned: RefCell<VecDeque<TaskRef>>,
+    /// Tasks bound to this worker that have not ended.
+    pinned_tasks: Cell<usize>,
     timers: Timers,
     tick: Cell<u32>,
     lifo_streak: Cell<u32>,
@@ -108,6 +111,7 @@ impl Worker {
             queue,
             due,
             pinned: RefCell::new(VecDeque::new()),
+            pinned_tasks: Cell::new(0),
             timers,
             tick: Cell::new(0),
             lifo_streak: Cell::new(0),
@@ -164,6 +168,10 @@ impl Worker {
         &self.pinned
     }
 
+    pub(crate) fn has_pinned_tasks(&self) -> bool {
+        self.pinned_tasks.get() > 0
+    }
+
     pub(crate) fn list(&self) -> &OwnedList {
         self.peer().tasks.of_owner()
     }
@@ -182,6 +190,10 @@ impl Worker {
 
     pub(crate) fn current(&self) -> Option<TaskRef> {
         self.current.get()
+    }
+
+    pub(crate) fn last_io(&self) -> Instant {
+        self.last_io.get()
     }
 
     /// Whether the pinned queue has its turn: every other time it is asked, so that neither starves the
@@ -240,6 +252,7 @@ impl Worker {
     /// Queues a new task bound to this worker.
     pub(crate) fn spawn_pinned(&self, task: TaskRef) {
         self.list().link(task);
+        self.pinned_tasks.set(self.pinned_tasks.get() + 1);
         self.pinned.borrow_mut().push_back(task);
     }
 
@@ -289,8 +302,7 @@ impl Worker {
         bump(&self.counters().polls);
         if self.shared.phase() != Phase::Running {
             self.set_quiet(false);
-            let (first, _wake) = task.header().state.cancel(false);
-            self.count_cancelled(first);
+            let _running: Wake = self.end_task(task);
         }
         self.current.set(Some(task));
         let outcome = task.run();
@@ -341,6 +353,9 @@ impl Worker {
     #[inline]
     fn retire(&self, task: TaskRef) {
         self.migrate_to.set(None);
+        if task.header().pinned {
+            self.pinned_tasks.set(self.pinned_tasks.get() - 1);
+        }
         match task.owner() {
             NO_OWNER => task.drop_reference(),
             owner if owner as usize == self.index => {

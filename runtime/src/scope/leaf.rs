@@ -12,13 +12,15 @@
 use std::panic::Location;
 use std::task::Poll;
 
+use crate::scope::current;
+
 /// Whether the innermost scope that is being polled on this thread is being cancelled, and not shielded.
 ///
 /// `false` outside of scopes, and under other executors.
 #[must_use]
 #[inline]
 pub fn cancel_requested() -> bool {
-    false
+    current::with(|scope| scope.flags.get().is_cancelled()).unwrap_or(false)
 }
 
 /// The place in the source where a leaf was made, and the two questions every leaf has to ask.
@@ -82,6 +84,7 @@ impl Leaf {
     /// Notes that the current scope waits here, and is pending.
     #[inline]
     pub fn pending<T>(&self) -> Poll<T> {
+        let _: Option<()> = current::with(|scope| scope.note_wait(self.at));
         Poll::Pending
     }
 

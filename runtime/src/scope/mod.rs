@@ -1,9 +1,58 @@
 //! The scope tree: what a cancellation reaches, and what it waits for.
 //!
+//! A cancelled task is not dropped where it stands: it *unwinds*. Its scopes end from the innermost outwards,
+//! each after the cleanup of what runs in it, which may await. Nothing can swallow a cancellation, since it
+//! is no value: whatever waits simply never goes on, until the scope that was cancelled drops it.
+//!
+//! This module is the mechanism. Timeouts, task groups, resources and the like are ordinary code on top, in
+//! `heist-sync`.
+//!
 //! In reading order:
 //!
-//! - `leaf`: what every future at the bottom of the tree does, so that it can be cancelled.
+//! - `handle`: [`Scope`]; `exit`: [`Exit`], [`Reason`], [`unwound`]
+//! - `catch`: [`catch()`], the one primitive; `drive`: what it does when a body is cancelled; `shield`
+//! - `cleanup`: [`Cleanup`], what runs to its end anyway; `token`: who is waited for
+//! - `leaf`: what every future at the bottom of the tree does
+//! - `tree`: parents and children, and why nothing is missed; `node`, `flags`, `waker`, `current`, `age`
+//!
+//! # Examples
+//!
+//! ```
+//! use heist_runtime::scope::{Cleanup, Exit, Reason, Scope, catch};
+//!
+//! heist_runtime::block_on(async {
+//!     let scope = Scope::new();
+//!     let body = async {
+//!         let exit = catch(&Scope::new(), std::future::pending::<()>()).await;
+//!         Cleanup::new(async { heist_runtime::yield_now().await }).await; // in a cancelled scope
+//!         exit.propagate().await
+//!     };
+//!     scope.cancel(Reason::Explicit);
+//!     assert!(matches!(catch(&scope, body).await, Exit::Cancelled(_)));
+//! });
+//! ```
 
+mod handle;
+mod exit;
+mod catch;
+pub(crate) mod drive;
+mod shield;
+mod cleanup;
+mod token;
 mod leaf;
+mod tree;
+pub(crate) mod node;
+pub(crate) mod flags;
+mod waker;
+pub(crate) mod current;
+pub(crate) mod age;
+#[cfg(all(test, loom))]
+mod models;
 
+pub use catch::{Catch, catch};
+pub use cleanup::{Cleanup, CleanupCounts, cleanup_counts, count_skipped};
+pub use exit::{Exit, Reason, unwound};
+pub use handle::Scope;
 pub use leaf::{Leaf, cancel_requested};
+pub use shield::{Shield, shield};
+pub use token::LeafToken;

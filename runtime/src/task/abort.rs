@@ -1,5 +1,6 @@
 //! A handle that ends a task without awaiting it.
 
+use crate::scope::Reason;
 use crate::task::raw::TaskRef;
 use crate::task::{Id, join};
 
@@ -17,12 +18,12 @@ impl AbortHandle {
 
     /// As [`JoinHandle::cancel`](super::JoinHandle::cancel).
     pub fn cancel(&self) -> bool {
-        join::end(self.task, false)
+        self.task.cancel(Reason::Explicit)
     }
 
     /// As [`JoinHandle::abort`](super::JoinHandle::abort).
     pub fn abort(&self) {
-        join::end(self.task, true);
+        join::abort(self.task);
     }
 
     /// Whether the task has ended.

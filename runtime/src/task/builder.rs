@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::handle::Handle;
+use crate::scope::Scope;
 use crate::task::JoinHandle;
 
 /// Sets what a plain [`spawn`](crate::spawn) leaves open.
@@ -20,6 +21,7 @@ use crate::task::JoinHandle;
 #[derive(Debug, Default, Clone)]
 pub struct Builder {
     name: Option<Arc<str>>,
+    scope: Option<Scope>,
 }
 
 impl Builder {
@@ -36,6 +38,16 @@ impl Builder {
         self
     }
 
+    /// Puts the task below a scope: when that is cancelled, so is the task. The scope does not wait for it;
+    /// whoever builds groups of tasks on this does.
+    ///
+    /// By default a task is nobody's child, and goes on when the one that spawned it is cancelled.
+    #[must_use]
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        self.scope = Some(scope.clone());
+        self
+    }
+
     /// As [`spawn`](crate::spawn).
     ///
     /// # Panics
@@ -47,7 +59,7 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Handle::current().spawn_named(self.name, future)
+        Handle::current().spawn_under(self.scope.as_ref(), self.name, future)
     }
 
     /// As [`spawn_local`](crate::spawn_local).
@@ -61,6 +73,6 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        crate::context::spawn_local(self.name, future)
+        crate::context::spawn_local(self.scope.as_ref(), self.name, future)
     }
 }

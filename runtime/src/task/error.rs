@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::scope::Reason;
 use crate::task::Id;
 
 /// The error of a [`JoinHandle`](super::JoinHandle): the task was cancelled, aborted, or panicked.
@@ -17,7 +18,7 @@ pub struct JoinError {
 }
 
 enum Cause {
-    Cancelled,
+    Cancelled(Reason),
     Aborted,
     Panicked(Payload),
 }
@@ -40,14 +41,17 @@ impl Payload {
 }
 
 impl JoinError {
-    pub(crate) fn cancelled(id: Id, aborted: bool) -> Self {
+    pub(crate) fn cancelled(id: Id, reason: Reason) -> Self {
         Self {
             id,
-            cause: if aborted {
-                Cause::Aborted
-            } else {
-                Cause::Cancelled
-            },
+            cause: Cause::Cancelled(reason),
+        }
+    }
+
+    pub(crate) fn aborted(id: Id) -> Self {
+        Self {
+            id,
+            cause: Cause::Aborted,
         }
     }
 
@@ -68,6 +72,15 @@ impl JoinError {
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         matches!(self.cause, Cause::Aborted)
+    }
+
+    /// Why the task was cancelled; `None` when it was aborted, or panicked.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self.cause {
+            Cause::Cancelled(reason) => Some(reason),
+            Cause::Aborted | Cause::Panicked(_) => None,
+        }
     }
 
     /// Whether the task panicked.
@@ -111,7 +124,7 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
-            Cause::Cancelled => write!(f, "task {} was cancelled", self.id),
+            Cause::Cancelled(reason) => write!(f, "task {} was cancelled {reason}", self.id),
             Cause::Aborted => write!(f, "task {} was aborted", self.id),
             Cause::Panicked(payload) => match payload.text() {
                 Some(text) => write!(f, "task {} panicked: {text}", self.id),

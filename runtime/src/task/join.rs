@@ -9,13 +9,14 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::panics;
 use crate::scheduler;
+use crate::scope::{Leaf, LeafToken, Reason, cancel_requested};
 use crate::task::raw::TaskRef;
 use crate::task::state::Wake;
-use crate::task::{AbortHandle, Id, JoinError};
+use crate::task::{AbortHandle, CancelOnDrop, Id, JoinError};
 
 /// Awaits a spawned task: `Ok` with its value, or a [`JoinError`] when it was cancelled, aborted or
 /// panicked.
@@ -41,7 +42,21 @@ use crate::task::{AbortHandle, Id, JoinError};
 /// ```
 pub struct JoinHandle<T> {
     task: TaskRef,
+    leaf: Leaf,
+    /// It has been polled.
+    started: bool,
+    wait: Wait,
     output: PhantomData<fn() -> T>,
+}
+
+/// What a handle does in a cancelled scope.
+#[derive(Debug)]
+enum Wait {
+    /// Stays as it is: the task goes on without it.
+    Freeze,
+    /// Has the scope wait for a closure on the blocking pool, once it is cancelled: then a closure that has
+    /// not begun is withdrawn, and one that has is waited for.
+    Hold(Option<Box<LeafToken>>),
 }
 
 // SAFETY: the handle moves the output to its own thread, so the output must be `Send`; everything else
@@ -54,26 +69,63 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     /// Takes over the reference and the join interest a task is born with.
+    #[track_caller]
     pub(crate) fn new(task: TaskRef) -> Self {
         Self {
             task,
+            leaf: Leaf::here(),
+            started: false,
+            wait: if task.header().blocking {
+                Wait::Hold(None)
+            } else {
+                Wait::Freeze
+            },
             output: PhantomData,
         }
     }
 
-    /// Asks the task to end: its future is dropped instead of polled again, and awaiting the handle
-    /// gives a [`JoinError`] with `is_cancelled`. A task that completes first keeps its value.
+    /// Asks the task to unwind: its scopes end from the innermost outwards, each after its cleanup, and
+    /// awaiting the handle gives a [`JoinError`] with `is_cancelled`. A task that completes first keeps its
+    /// value; one that had not begun never begins.
     ///
     /// Returns whether this was the first request on a task that had not completed (asyncio:
     /// `Task.cancel`).
     pub fn cancel(&self) -> bool {
-        end(self.task, false)
+        self.task.cancel(Reason::Explicit)
     }
 
-    /// Ends the task as soon as its current poll returns, without regard for cleanup. Later cleanup
-    /// that awaits is skipped; prefer [`cancel`](Self::cancel).
+    /// Cancels the task and waits until it has unwound. What it returns is as when the handle is awaited.
+    ///
+    /// # Errors
+    ///
+    /// A [`JoinError`], as a rule with `is_cancelled`.
+    ///
+    /// # Cancel safety
+    ///
+    /// The task stays cancelled when the future is dropped.
+    #[track_caller]
+    pub fn cancel_and_join(self) -> Self {
+        self.cancel();
+        self
+    }
+
+    /// Ends the task as soon as its current poll returns, without regard for cleanup. Cleanup that awaits
+    /// is skipped, and counted; prefer [`cancel`](Self::cancel).
     pub fn abort(&self) {
-        end(self.task, true);
+        abort(self.task);
+    }
+
+    /// A handle that cancels the task when it is dropped, instead of detaching it.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop::new(self)
+    }
+
+    /// For a closure on the blocking pool: a scope that awaits it and is cancelled does not wait for it any
+    /// more, so the closure may go on after everything around it is gone. By default the scope waits.
+    #[must_use]
+    pub fn abandon_on_cancel(mut self) -> Self {
+        self.wait = Wait::Freeze;
+        self
     }
 
     /// A handle that can cancel or abort the task and nothing else.
@@ -97,17 +149,16 @@ impl<T> JoinHandle<T> {
     /// The task's name, if it was spawned with one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.task.header().name.as_deref()
+        self.task.header().name()
     }
 }
 
-/// Cancels or aborts `task`, which the caller's reference keeps.
-pub(crate) fn end(task: TaskRef, abort: bool) -> bool {
-    let (first, wake) = task.header().state.cancel(abort);
+/// Aborts `task`, which the caller's reference keeps.
+pub(crate) fn abort(task: TaskRef) {
+    let (_first, wake) = task.abort();
     if wake == Wake::Schedule {
         scheduler::schedule(task);
     }
-    first
 }
 
 fn with_join_waker<R>(task: TaskRef, f: impl FnOnce(&mut Option<Waker>) -> R) -> R {
@@ -160,16 +211,50 @@ impl<T> JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.started {
+            ready!(self.leaf.start());
+            self.started = true;
+        }
         let state = &self.task.header().state;
         if !state.is_complete() && self.register(cx.waker()) {
-            return Poll::Pending;
+            if cancel_requested() {
+                self.meet_cancellation();
+            }
+            return self.leaf.pending();
         }
         let mut output: Option<Self::Output> = None;
         let to = std::ptr::from_mut(&mut output).cast();
         // SAFETY: complete; `T` is the output type the task was spawned with.
         unsafe { (self.task.header().vtable.take_output)(self.task, to) };
-        Poll::Ready(output.expect("a complete task has an output"))
+        let output = output.expect("a complete task has an output");
+        if self.was_withdrawn(&output) {
+            return self.leaf.pending();
+        }
+        Poll::Ready(output)
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// In a cancelled scope, pending.
+    #[cold]
+    fn meet_cancellation(&mut self) {
+        if let Wait::Hold(token) = &mut self.wait {
+            let token = token.get_or_insert_with(|| {
+                self.task.cancel(Reason::Explicit);
+                Box::default()
+            });
+            token.hold();
+        }
+    }
+
+    /// Whether `output` is an error that [`meet_cancellation`](Self::meet_cancellation) has brought about.
+    fn was_withdrawn(&mut self, output: &Result<T, JoinError>) -> bool {
+        let Wait::Hold(token) = &mut self.wait else {
+            return false;
+        };
+        let withdrawn = token.take().is_some();
+        withdrawn && cancel_requested() && output.as_ref().is_err_and(JoinError::is_cancelled)
     }
 }
 

@@ -5,10 +5,13 @@
 //! | field | who |
 //! |---|---|
 //! | `state` | anybody, through its verbs |
-//! | `vtable`, `runtime`, `id`, `name`, `pinned` | anybody; written once, before the task is shared |
+//! | `vtable`, `runtime`, `id`, `name`, `born`, `pinned`, `blocking` | anybody; written once, before the task is shared |
+//! | `scope` | see `scope/node` |
+//! | `started`, `unwinds` | whoever runs the task |
 //! | `owner` | written by the worker that links the task, while the task runs; read by whoever runs or ends it later, and fixed from birth for pinned tasks |
 //! | `links` | the owner's thread; while there is none, the holder of the owner's `absence` lock |
 //! | `join_waker` | by the `JOIN_WAKER` bit, see `state` |
+//! | `unwinding` (in `cell`) | whoever runs the task |
 //! | the stage (in `cell`) | whoever runs the task; after `COMPLETE` the `JoinHandle`, or the completing worker if there is none |
 
 #![expect(unsafe_code, reason = "one allocation shared by counted references")]
@@ -21,8 +24,10 @@ use std::task::Waker;
 
 use crate::primitives::UnsafeCell;
 use crate::scheduler::shared::Shared;
+use crate::scope::Reason;
+use crate::scope::node::{Node, NodeRef};
 use crate::task::Id;
-use crate::task::state::State;
+use crate::task::state::{State, Wake};
 
 /// The owner of a task that no worker has linked.
 pub(crate) const NO_OWNER: u32 = u32::MAX;
@@ -69,10 +74,27 @@ pub(crate) struct Header {
     pub(crate) runtime: NonNull<Shared>,
     pub(crate) id: Id,
     pub(crate) owner: AtomicU32,
+    /// When it was spawned, see `scope/age`.
+    pub(crate) born: u32,
     pub(crate) pinned: bool,
+    /// A closure on the blocking pool.
+    pub(crate) blocking: bool,
+    /// Its first poll was pending.
+    pub(crate) started: Cell<bool>,
+    /// Its scope has needed care, so `unwinding` knows how far it is.
+    pub(crate) unwinds: Cell<bool>,
     pub(crate) links: Links,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
-    pub(crate) name: Option<Arc<str>>,
+    /// A thin pointer, since few tasks have one.
+    pub(crate) name: Option<Box<Arc<str>>>,
+    /// The root of the task's scopes.
+    pub(crate) scope: Node,
+}
+
+impl Header {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref().map(|name| &**name)
+    }
 }
 
 /// A pointer to a task. It counts no reference by itself: each use says what keeps the task alive.
@@ -111,6 +133,43 @@ impl TaskRef {
     pub(crate) unsafe fn runtime<'a>(self) -> &'a Shared {
         // SAFETY: the runtime waits for its tasks to complete before it is freed, or is leaked.
         unsafe { self.header().runtime.as_ref() }
+    }
+
+    /// The root of the task's scopes.
+    #[inline(always)]
+    pub(crate) fn scope_ptr(self) -> NonNull<Node> {
+        // SAFETY: the field lies within the allocation, to the whole of which the pointer is.
+        unsafe { self.0.byte_add(std::mem::offset_of!(Header, scope)) }.cast()
+    }
+
+    /// The task whose root `scope` is.
+    ///
+    /// # Safety
+    ///
+    /// `scope` comes from [`scope_ptr`](Self::scope_ptr), whose pointer is one to the whole allocation.
+    pub(crate) unsafe fn of_scope(scope: NonNull<Node>) -> Self {
+        // SAFETY: by the contract, that is where the header begins.
+        Self(unsafe { scope.byte_sub(std::mem::offset_of!(Header, scope)) }.cast())
+    }
+
+    /// The root scope, as long as the caller's reason for the task to be alive holds.
+    #[inline(always)]
+    pub(crate) fn scope(self) -> std::mem::ManuallyDrop<NodeRef> {
+        // SAFETY: whoever holds a `TaskRef` knows what keeps the task, see `header`.
+        unsafe { NodeRef::borrowed(self.scope_ptr()) }
+    }
+
+    /// Asks the task to unwind. Returns whether this was the first request on a live task.
+    pub(crate) fn cancel(self, reason: Reason) -> bool {
+        !self.header().state.is_complete() && self.scope().cancel(reason)
+    }
+
+    /// Has the task's future dropped as it is. Returns whether this was the first request on a live task,
+    /// and whether the caller has to queue it.
+    pub(crate) fn abort(self) -> (bool, Wake) {
+        // Before the state, so that whoever drops the future finds the mark.
+        self.header().scope.flags.abort();
+        self.header().state.abort()
     }
 
     pub(crate) fn owner(self) -> u32 {

@@ -21,8 +21,8 @@
 //!   other's bit last (`COMPLETE` or the clearing) drops the output.
 //! - `JOIN_WAKER`: the join waker cell holds a waker that the completing worker may read. While it is
 //!   clear and the task is not complete, the cell belongs to the `JoinHandle`.
-//! - `CANCELLED`: the next `start_poll` drops the future instead of polling it. Never cleared.
-//! - `ABORTED`: beside `CANCELLED`: the cause was `abort`, not `cancel`. Never cleared.
+//! - `ABORTED`: the next `start_poll` drops the future instead of polling it. Never cleared. A task that is
+//!   cancelled is polled on, until it has unwound: its root scope says so, see `scope`.
 //!
 //! The rest of the word counts references: one of the worker's list while the task is not complete,
 //! one of the `JoinHandle`, and one of each waker. Queues hold none: a queued task is not complete, so
@@ -35,8 +35,7 @@ const RUNNING: usize = 1 << 1;
 const COMPLETE: usize = 1 << 2;
 const JOIN_INTEREST: usize = 1 << 3;
 const JOIN_WAKER: usize = 1 << 4;
-const CANCELLED: usize = 1 << 5;
-const ABORTED: usize = 1 << 6;
+const ABORTED: usize = 1 << 5;
 const REFERENCE: usize = 1 << 8;
 
 /// What a worker does with a task it took from a queue.
@@ -44,10 +43,8 @@ const REFERENCE: usize = 1 << 8;
 #[must_use]
 pub(crate) enum StartPoll {
     Poll,
-    /// Drop the future: the task was cancelled, or aborted.
-    Cancel {
-        aborted: bool,
-    },
+    /// Drop the future: the task was aborted.
+    Abort,
 }
 
 /// What a worker does after a poll that was pending.
@@ -104,12 +101,10 @@ impl State {
         // Acquire: the previous poll's writes to the future, and everything before the wake.
         let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
         debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED);
-        if before & CANCELLED == 0 {
+        if before & ABORTED == 0 {
             StartPoll::Poll
         } else {
-            StartPoll::Cancel {
-                aborted: before & ABORTED != 0,
-            }
+            StartPoll::Abort
         }
     }
 
@@ -181,16 +176,11 @@ impl State {
         }
     }
 
-    /// Marks the task cancelled. Returns whether this was the first time on a live task, and whether
-    /// the caller has to queue it.
-    pub(crate) fn cancel(&self, abort: bool) -> (bool, Wake) {
-        let bits = if abort {
-            CANCELLED | ABORTED
-        } else {
-            CANCELLED
-        };
-        let before = self.0.fetch_or(SCHEDULED | bits, Ordering::AcqRel);
-        let first = before & (COMPLETE | CANCELLED) == 0;
+    /// Marks the task aborted. Returns whether this was the first time on a live task, and whether the
+    /// caller has to queue it.
+    pub(crate) fn abort(&self) -> (bool, Wake) {
+        let before = self.0.fetch_or(SCHEDULED | ABORTED, Ordering::AcqRel);
+        let first = before & (COMPLETE | ABORTED) == 0;
         let idle = before & (SCHEDULED | RUNNING | COMPLETE) == 0;
         (first, if idle { Wake::Schedule } else { Wake::Nothing })
     }
@@ -351,24 +341,24 @@ mod models {
         });
     }
 
-    /// Two cancels and a wake on an idle task queue it once, and one cancel is the first.
+    /// Two aborts and a wake on an idle task queue it once, and one abort is the first.
     #[test]
-    fn loom_cancel_queues_once() {
+    fn loom_abort_queues_once() {
         loom::model(|| {
             let state = Arc::new(State::new());
             assert_eq!(state.start_poll(), StartPoll::Poll);
             assert_eq!(state.finish_poll(), FinishPoll::Idle);
             let other = {
                 let state = state.clone();
-                thread::spawn(move || state.cancel(true))
+                thread::spawn(move || state.abort())
             };
-            let (first, wake) = state.cancel(false);
+            let (first, wake) = state.abort();
             let woken = state.wake();
-            let (other_first, other_wake) = other.join().expect("canceller");
+            let (other_first, other_wake) = other.join().expect("aborter");
             assert!(first ^ other_first);
             let queued = [wake, woken, other_wake];
             assert_eq!(queued.iter().filter(|&&w| w == Wake::Schedule).count(), 1);
-            assert_eq!(state.start_poll(), StartPoll::Cancel { aborted: true });
+            assert_eq!(state.start_poll(), StartPoll::Abort);
         });
     }
 }

@@ -22,6 +22,15 @@ pub(crate) unsafe fn borrowed(task: TaskRef) -> Waker {
     unsafe { Waker::from_raw(raw) }
 }
 
+impl TaskRef {
+    /// A waker of the task.
+    pub(crate) fn waker(self) -> Waker {
+        self.header().state.add_reference();
+        // SAFETY: the reference just counted is the waker's, which gives it back when it is dropped.
+        unsafe { borrowed(self) }
+    }
+}
+
 fn task(data: *const ()) -> TaskRef {
     let header = NonNull::new(data.cast_mut()).expect("a waker points to its task");
     TaskRef::from_header(header.cast::<Header>())

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+
+use crate::scope::Leaf;
 
 /// Puts the current task behind the others that are ready (asyncio: `sleep(0)`).
 ///
@@ -12,14 +14,19 @@ use std::task::{Context, Poll};
 /// # Cancel safety
 ///
 /// Nothing is lost when it is dropped.
+#[track_caller]
 pub fn yield_now() -> YieldNow {
-    YieldNow { yielded: false }
+    YieldNow {
+        leaf: Leaf::here(),
+        yielded: false,
+    }
 }
 
 /// The future of [`yield_now`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct YieldNow {
+    leaf: Leaf,
     yielded: bool,
 }
 
@@ -30,6 +37,8 @@ impl Future for YieldNow {
         if self.yielded {
             return Poll::Ready(());
         }
+        // Nothing is waited for, so that a cancelled scope has nobody to wait for either.
+        ready!(self.leaf.start());
         self.yielded = true;
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
 use crate::context;
 use crate::driver::remote::{Message, Remote};
 use crate::driver::slot::{Registered, SlotState};
 use crate::primitives::Arc;
+use crate::scope::Leaf;
 use crate::task::JoinHandle;
 use crate::time::{Instant, TimerKey};
 
@@ -38,6 +39,9 @@ pub struct Timer {
     elsewhere: Option<JoinHandle<()>>,
     /// The runtime has ended: its clock will not get there.
     stranded: bool,
+    /// It is no leaf: it runs also in a cancelled scope.
+    masked: bool,
+    leaf: Leaf,
 }
 
 #[derive(Debug)]
@@ -98,14 +102,26 @@ impl Identity {
 }
 
 impl Timer {
-    /// A timer that completes at `deadline`.
+    /// A timer that completes at `deadline`. In a cancelled scope it does not start.
+    #[track_caller]
     pub fn new(deadline: Instant) -> Self {
         Self {
             deadline,
             registration: None,
             elsewhere: None,
             stranded: false,
+            masked: false,
+            leaf: Leaf::here(),
         }
+    }
+
+    /// A timer that pays no attention to the scope it is in, for those who watch over others: it starts
+    /// also when that is being cancelled, and does not say that the scope waits here.
+    #[track_caller]
+    pub fn masked(deadline: Instant) -> Self {
+        let mut timer = Self::new(deadline);
+        timer.masked = true;
+        timer
     }
 
     /// When it completes.
@@ -155,7 +171,7 @@ impl Timer {
                      a spawned task, or under a `Handle::enter` guard"
                 )
             };
-            handle.spawn(Self::new(deadline))
+            handle.spawn(Self::masked(deadline))
         });
         match Pin::new(task).poll(cx) {
             Poll::Ready(Ok(())) => {
@@ -176,6 +192,21 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.masked {
+            return self.poll_masked(cx);
+        }
+        if self.registration.is_none() && self.elsewhere.is_none() && !self.stranded {
+            ready!(self.leaf.start());
+        }
+        match self.poll_masked(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.leaf.pending(),
+        }
+    }
+}
+
+impl Timer {
+    fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(registration) = &mut self.registration {
             if registration.wait.poll(cx.waker()).is_pending() {
                 return Poll::Pending;

@@ -1,0 +1,161 @@
+//! The tree against every interleaving of two threads. Nodes stand alone here: what is modelled is the
+//! locks and the words, and that whoever has to learn of something does.
+
+use std::task::Waker;
+
+use crate::primitives::model::{Flag, check_bounded};
+use crate::scope::Reason;
+use crate::scope::flags::Kind;
+use crate::scope::node::NodeRef;
+use crate::scope::token::{Token, hold};
+use loom::thread;
+
+fn scope(kind: Kind) -> NodeRef {
+    NodeRef::new(kind, "model")
+}
+
+fn register(node: &NodeRef, waker: &Waker) {
+    drop(node.replace_waker(waker.clone()));
+}
+
+/// A scope is linked while its parent is cancelled: it is marked, in either order.
+#[test]
+fn loom_cancel_against_link() {
+    check_bounded(3, || {
+        let (parent, child) = (scope(Kind::Plain), scope(Kind::Plain));
+        let canceller = {
+            let parent = parent.clone();
+            thread::spawn(move || parent.cancel(Reason::Explicit))
+        };
+        child.link(Some(parent.clone()));
+        assert!(canceller.join().expect("canceller"));
+        assert!(
+            child.flags.get().is_cancelled(),
+            "a cancellation was missed"
+        );
+        assert!(child.close());
+        assert!(parent.close());
+    });
+}
+
+/// A scope moves away while its old parent is cancelled: it is not marked under the new one.
+#[test]
+fn loom_cancel_against_move() {
+    check_bounded(3, || {
+        let (old, new, child) = (scope(Kind::Plain), scope(Kind::Plain), scope(Kind::Plain));
+        child.link(Some(old.clone()));
+        let canceller = {
+            let old = old.clone();
+            thread::spawn(move || old.cancel(Reason::Explicit))
+        };
+        child.link(Some(new.clone()));
+        canceller.join().expect("canceller");
+        assert!(
+            !child.flags.get().is_cancelled(),
+            "cancelled by a scope it is not in"
+        );
+        assert!(child.close());
+    });
+}
+
+/// A scope registers its waker and looks at its marks, while it is cancelled: it sees the mark, or is woken.
+#[test]
+fn loom_cancel_against_register() {
+    check_bounded(3, || {
+        let node = scope(Kind::Plain);
+        let canceller = {
+            let node = node.clone();
+            thread::spawn(move || node.cancel(Reason::Explicit))
+        };
+        let (flag, waker) = Flag::new();
+        register(&node, &waker);
+        let seen = node.flags.get().is_cancelled();
+        assert!(canceller.join().expect("canceller"));
+        assert!(seen || flag.take(), "the scope sleeps on a cancellation");
+        assert!(node.close());
+    });
+}
+
+/// Two cancels spread over the same child; one of them is the first, and the child is marked.
+#[test]
+fn loom_two_cancels() {
+    check_bounded(3, || {
+        let (parent, child) = (scope(Kind::Plain), scope(Kind::Plain));
+        child.link(Some(parent.clone()));
+        let other = {
+            let child = child.clone();
+            thread::spawn(move || child.cancel(Reason::Timeout))
+        };
+        assert!(parent.cancel(Reason::Explicit));
+        assert!(other.join().expect("other"));
+        assert!(child.flags.get().is_cancelled() && child.flags.get().is_own());
+        assert!(child.close());
+    });
+}
+
+/// A cleanup comes while the scope closes: either the scope does not close, or the parent has the cleanup.
+#[test]
+fn loom_adopt_against_close() {
+    check_bounded(3, || {
+        let (parent, child) = (scope(Kind::Plain), scope(Kind::Plain));
+        child.link(Some(parent.clone()));
+        let adopter = {
+            let child = child.clone();
+            thread::spawn(move || child.adopt(Box::pin(async {})))
+        };
+        let closed = child.close();
+        adopter.join().expect("adopter");
+        let here = child.take_adopted().len();
+        let above = parent.take_adopted().len();
+        assert_eq!(here + above, 1, "a cleanup was lost, or came twice");
+        if closed {
+            assert_eq!(above, 1);
+        } else {
+            assert!(child.close());
+        }
+        assert!(parent.close());
+    });
+}
+
+/// A child closes, and is freed, while its parent's cancellation goes through the list of children.
+#[test]
+fn loom_cancel_against_close() {
+    check_bounded(3, || {
+        let (parent, child) = (scope(Kind::Plain), scope(Kind::Plain));
+        let sibling = scope(Kind::Plain);
+        child.link(Some(parent.clone()));
+        sibling.link(Some(parent.clone()));
+        let canceller = {
+            let parent = parent.clone();
+            thread::spawn(move || parent.cancel(Reason::Explicit))
+        };
+        assert!(child.close());
+        drop(child);
+        assert!(canceller.join().expect("canceller"));
+        assert!(sibling.flags.get().is_cancelled());
+        assert!(sibling.close());
+    });
+}
+
+/// A token is given back while the scope registers and looks: it is not busy, or it is woken.
+#[test]
+fn loom_token_against_register() {
+    check_bounded(3, || {
+        let node = scope(Kind::Plain);
+        node.cancel(Reason::Explicit);
+        let mut token: Option<Token> = None;
+        hold(&mut token, Some(&node), None);
+        assert!(node.is_busy());
+        let holder = thread::spawn(move || drop(token));
+        let (flag, waker) = Flag::new();
+        register(&node, &waker);
+        let busy = node.is_busy();
+        holder.join().expect("holder");
+        assert!(!node.is_busy());
+        assert!(
+            !busy || flag.take(),
+            "the scope waits for a token that is back"
+        );
+        assert!(node.close());
+    });
+}

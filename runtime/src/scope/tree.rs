@@ -1,0 +1,330 @@
+//! The tree: who is below whom, and how a cancellation spreads.
+//!
+//! # Why no cancellation is missed
+//!
+//! A cancel marks its scope, and then, scope by scope, takes the list of children under the lock and marks
+//! each child. A scope that is linked puts itself into the list under that lock, and looks at the parent's
+//! marks afterwards. Whichever takes the lock first, one of the two sees the other.
+//!
+//! A scope may be moved to another parent in between. So a child is marked under its own lock, and only if
+//! the scope that was cancelled is still its parent; the move clears the mark under the same lock.
+//!
+//! A scope that is marked is woken through the waker it was last polled with. It stores that waker under its
+//! lock and looks at its marks afterwards; the cancel marks first and then takes the waker under the lock.
+//!
+//! # Why no cleanup is lost
+//!
+//! A scope closes under its lock, and only when nothing is left to run. What comes later finds it closed and
+//! goes to its parent, which cannot have closed before: the owner of a scope lives in the body of the parent,
+//! or the scope was torn out of it, and then the way leads further up.
+
+use std::task::Waker;
+
+use crate::primitives::atomic::Ordering;
+use crate::scope::cleanup::{self, BoxedCleanup};
+use crate::scope::node::NodeRef;
+use crate::scope::{Reason, current};
+
+/// The right to link a scope and to run something in it. Dropping it takes the scope out of the tree.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    node: NodeRef,
+    /// The parent it is linked to; 0 for none. The node counts its parent, so the address is not used again.
+    linked_to: usize,
+    /// The waker stored last, by identity.
+    waker: (usize, usize),
+}
+
+impl Owner {
+    /// # Panics
+    ///
+    /// When something runs in the scope, or has run there.
+    #[track_caller]
+    pub(crate) fn new(node: NodeRef) -> Self {
+        assert!(
+            node.flags.take(),
+            "a scope runs one future; make a new scope for another one"
+        );
+        Self {
+            node,
+            linked_to: 0,
+            waker: (0, 0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn node(&self) -> &NodeRef {
+        &self.node
+    }
+
+    /// Puts the scope below the current one.
+    #[inline]
+    pub(crate) fn link_to_current(&mut self) {
+        let address = current::address();
+        if address != self.linked_to {
+            self.node.link(current::get());
+            self.linked_to = address;
+        }
+    }
+
+    /// Has cancellations wake `waker` from now on.
+    #[inline]
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        let vtable = std::ptr::from_ref(waker.vtable()).addr();
+        let identity = (waker.data().addr(), vtable);
+        // The stored waker is alive, so nothing else can have come to its address.
+        if identity != self.waker {
+            self.waker = identity;
+            drop(self.node.replace_waker(waker.clone()));
+        }
+    }
+
+    /// Ends the scope, unless cleanups have come that must run before. Returns whether it has ended.
+    pub(crate) fn close(&mut self) -> bool {
+        if !self.node.close() {
+            return false;
+        }
+        self.linked_to = 0;
+        true
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.node.close_by_force();
+    }
+}
+
+impl NodeRef {
+    /// Puts a scope below `parent`, out of where it was.
+    pub(crate) fn link(&self, parent: Option<Self>) {
+        self.unlink();
+        let Some(parent) = parent else { return };
+        self.lock().parent = Some(parent.clone());
+        {
+            let mut inner = parent.lock();
+            parent.flags.touch();
+            inner.push_child(self);
+        }
+        // After the push, see the top.
+        if parent.flags.get().is_cancelled() && !self.flags.get().is_shield() {
+            self.inherit_from(&parent);
+        }
+    }
+
+    /// Takes a scope out of the list of its parent, which it forgets.
+    fn unlink(&self) {
+        let parent = {
+            let mut inner = self.lock();
+            self.flags.disinherit();
+            inner.parent.take()
+        };
+        if let Some(parent) = parent {
+            parent.lock().remove_child(self);
+        }
+    }
+
+    /// Marks the scope if `parent` is still above it. Returns whether anything below is to be marked.
+    fn inherit_from(&self, parent: &Self) -> bool {
+        let inner = self.lock();
+        let is_child = inner.parent.as_ref().is_some_and(|now| now.is(parent));
+        is_child && !self.flags.inherit()
+    }
+
+    /// Cancels what runs in the scope and below. Returns whether this was the first time, on a scope that
+    /// has not ended.
+    pub(crate) fn cancel(&self, reason: Reason) -> bool {
+        if !self.flags.cancel(reason) {
+            return false;
+        }
+        self.spread(|child, parent| !child.flags.get().is_shield() && child.inherit_from(parent));
+        true
+    }
+
+    /// Has the body dropped as it is. Cleanup that awaits is skipped, and counted.
+    pub(crate) fn abort(&self, reason: Reason) {
+        self.flags.abort();
+        self.flags.cancel(reason);
+        // Also what is shielded, or was cancelled before, has to look.
+        self.spread(|_, _| true);
+    }
+
+    /// Goes through everything below, further where `mark` says so, and wakes it.
+    fn spread(&self, mark: impl Fn(&Self, &Self) -> bool) {
+        let mut wakers = Vec::new();
+        let mut marked = vec![self.clone()];
+        while let Some(node) = marked.pop() {
+            let children = node.lock().children();
+            for child in children {
+                if mark(&child, &node) {
+                    marked.push(child);
+                } else {
+                    // A shield, or what was cancelled before: it must learn that its parent waits for it.
+                    wakers.extend(child.waker());
+                }
+            }
+            wakers.extend(node.waker());
+        }
+        for waker in wakers {
+            crate::panics::wake(waker);
+        }
+    }
+
+    /// Why the scope is being cancelled: its own reason, or that of the nearest above that has one.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        let mut node = self.clone();
+        while node.flags.get().is_cancelled() {
+            if let Some(reason) = node.flags.get().reason() {
+                return Some(reason);
+            }
+            let parent = node.lock().parent.clone();
+            node = parent?;
+        }
+        None
+    }
+
+    /// Whether the scope or one above it was aborted.
+    pub(crate) fn is_aborted(&self) -> bool {
+        let mut node = self.clone();
+        loop {
+            if node.flags.get().is_aborted() {
+                return true;
+            }
+            let parent = node.lock().parent.clone();
+            match parent {
+                Some(parent) => node = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// Has the nearest scope that has not ended run a cleanup before it ends.
+    pub(crate) fn adopt(&self, cleanup: BoxedCleanup) {
+        if self.is_aborted() {
+            cleanup::skip(cleanup);
+            return;
+        }
+        let mut node = self.clone();
+        loop {
+            let parent = {
+                let mut inner = node.lock();
+                if !node.flags.get().is_closed() {
+                    inner.adopted.get_or_insert_default().push(cleanup);
+                    node.flags.set_adopted(true);
+                    break;
+                }
+                inner.parent.clone()
+            };
+            match parent {
+                Some(parent) => node = parent,
+                None => {
+                    cleanup::skip(cleanup);
+                    return;
+                }
+            }
+        }
+        cleanup::count_adopted();
+        node.wake();
+    }
+
+    /// As [`adopt`](Self::adopt), beginning with the parent.
+    pub(crate) fn adopt_above(&self, cleanup: BoxedCleanup) {
+        let parent = self.lock().parent.clone();
+        match parent {
+            Some(parent) => parent.adopt(cleanup),
+            None => cleanup::skip(cleanup),
+        }
+    }
+
+    /// Takes the cleanups that wait here.
+    pub(crate) fn take_adopted(&self) -> Vec<BoxedCleanup> {
+        if !self.flags.get().has_adopted() {
+            return Vec::new();
+        }
+        let mut inner = self.lock();
+        self.flags.set_adopted(false);
+        inner
+            .adopted
+            .take()
+            .map_or_else(Vec::new, |adopted| *adopted)
+    }
+
+    /// Ends the scope, unless cleanups wait. Returns whether it has ended.
+    #[inline]
+    pub(crate) fn close(&self) -> bool {
+        let waker = {
+            let inner = self.lock();
+            if self.flags.get().has_adopted() {
+                return false;
+            }
+            self.flags.close();
+            self.take_waker(&inner)
+        };
+        self.leave();
+        drop(waker);
+        true
+    }
+
+    /// Ends the scope, whatever waits. What does goes up, unless the owner wants to have it.
+    fn close_by_force(&self) {
+        if self.flags.get().is_closed() {
+            return;
+        }
+        let waker = {
+            let inner = self.lock();
+            self.flags.close();
+            self.take_waker(&inner)
+        };
+        if !self.flags.get().keeps() {
+            for cleanup in self.take_adopted() {
+                self.adopt(cleanup);
+            }
+        }
+        self.leave();
+        drop(waker);
+    }
+
+    /// Ends a root whose task was aborted; cleanups are skipped.
+    pub(crate) fn close_skipping(&self) {
+        self.flags.abort();
+        {
+            let _inner = self.lock();
+            self.flags.close();
+        }
+        self.take_adopted().into_iter().for_each(cleanup::skip);
+        self.leave();
+    }
+
+    /// Out of the parent's list. The way up stays: what was torn out of the body may still need it.
+    fn leave(&self) {
+        let parent = self.lock().parent.clone();
+        if let Some(parent) = parent {
+            parent.lock().remove_child(self);
+        }
+    }
+
+    /// Whether something below holds this scope up.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Begins a round: one poll of a cancelled body.
+    pub(crate) fn begin_round(&self) {
+        self.flags.forget_hit();
+        if self.is_busy() {
+            self.lock().for_each_child(|child| {
+                if child.flags.get().is_holding() {
+                    child.flags.forget_poll();
+                }
+            });
+        }
+    }
+
+    /// Whether something that holds this scope up was woken and not polled in this round.
+    pub(crate) fn is_stalled(&self) -> bool {
+        let mut stalled = false;
+        self.lock()
+            .for_each_child(|child| stalled |= child.flags.get().is_stalled());
+        stalled
+    }
+}

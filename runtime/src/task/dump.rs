@@ -1,0 +1,83 @@
+//! The tree of tasks and scopes, for those who want to know what waits for what.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::scope::age;
+use crate::scope::node::NodeRef;
+
+/// A task or a scope, and what is below it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DumpNode {
+    /// `task`, or what kind of scope it is.
+    pub kind: &'static str,
+    /// The task's id; `None` for a scope.
+    pub id: Option<crate::task::Id>,
+    /// The task's name, if it has one.
+    pub name: Option<String>,
+    /// Whether it is being cancelled.
+    pub cancelled: bool,
+    /// How long ago it was made, to some milliseconds.
+    pub age: Duration,
+    /// Where the leaf waits that was pending last here, as file, line and column.
+    pub waits_at: Option<String>,
+    /// What is below.
+    pub children: Vec<Self>,
+}
+
+impl DumpNode {
+    /// Looks at `scope` and everything below it. Each node is looked at for itself, so the whole need not
+    /// have been there at any one moment.
+    pub(crate) fn of(scope: &NodeRef) -> Self {
+        // Scopes nest as deeply as futures do, and those are on the stack when they are polled.
+        let task = scope.task();
+        let header = task.map(|task| task.header());
+        let born = header.map_or_else(|| scope.born().unwrap_or(0), |header| header.born);
+        Self {
+            kind: scope.name(),
+            id: header.map(|header| header.id),
+            name: header.and_then(|header| header.name().map(str::to_owned)),
+            cancelled: scope.flags.get().is_cancelled(),
+            age: age::of(born),
+            waits_at: scope.waits_at().map(ToString::to_string),
+            children: scope.children().iter().map(Self::of).collect(),
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+        write!(f, "{:indent$}{}", "", self.kind, indent = depth * 2)?;
+        if let Some(id) = self.id {
+            write!(f, " {id}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        if self.cancelled {
+            f.write_str(", being cancelled")?;
+        }
+        write!(f, ", {:?} old", self.age)?;
+        if let Some(at) = &self.waits_at {
+            write!(f, ", waits at {at}")?;
+        }
+        writeln!(f)?;
+        self.children
+            .iter()
+            .try_for_each(|child| child.write(f, depth + 1))
+    }
+}
+
+impl fmt::Display for DumpNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, 0)
+    }
+}
+
+/// The whole tree that `scope` is in.
+pub(crate) fn around(scope: &NodeRef) -> DumpNode {
+    let mut top = scope.clone();
+    while let Some(parent) = top.parent() {
+        top = parent;
+    }
+    DumpNode::of(&top)
+}
