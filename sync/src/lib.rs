@@ -5,6 +5,7 @@
 //! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout()) and
 //!   [`interval`](time::interval()).
 //! - [`Semaphore`]: a number of permits, given out first come, first served.
+//! - [`Mutex`]: a value for one at a time, first come, first served.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //!
@@ -20,6 +21,7 @@
 //! | [`Semaphore::acquire`] and its kin | loses the place in the queue; a permit given but not returned yet, or a part of several, goes to the next in turn |
 //! | [`oneshot::Receiver`] | nothing if awaited by reference; else the value, if it was sent |
 //! | [`oneshot::Sender::closed`] | nothing |
+//! | [`Mutex::lock`], [`Mutex::lock_owned`] | loses the place in the queue; the lock, if it was given but not returned yet, goes to the next in turn |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`time::Interval::tick`] | uses up no tick |
@@ -37,10 +39,12 @@ mod waker_cell;
 mod wait;
 pub mod time;
 mod semaphore;
+mod mutex;
 pub mod oneshot;
 mod join;
 
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
+pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use semaphore::{
     AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };
