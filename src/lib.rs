@@ -81,7 +81,7 @@ pub use heist_runtime::{
 };
 
 #[cfg(feature = "sync")]
-pub use heist_sync::{self as sync, time};
+pub use heist_sync::{self as sync, join, time};
 
 #[cfg(not(feature = "sync"))]
 pub use heist_runtime::time;

@@ -7,6 +7,7 @@
 //! - [`Semaphore`]: a number of permits, given out first come, first served.
 //! - [`Mutex`]: a value for one at a time, first come, first served.
 //! - [`oneshot`]: one value from one task to another.
+//! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //!
 //! Only `time` needs the runtime. The rest works under any executor, since it knows nothing but
@@ -25,7 +26,7 @@
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`time::Interval::tick`] | uses up no tick |
-//! | [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
+//! | [`join!`], [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
 //!
 //! So all of them but the last can be used in a loop that drops them half done, as a `select` or a
 //! timeout around them does.
@@ -41,6 +42,7 @@ pub mod time;
 mod semaphore;
 mod mutex;
 pub mod oneshot;
+mod branches;
 mod join;
 
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
@@ -48,3 +50,10 @@ pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockErr
 pub use semaphore::{
     AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };
+
+/// What the macros expand to. No part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::branches::join::{Branches, Join};
+    pub use crate::branches::list::{Cons, Nil, Order};
+}
