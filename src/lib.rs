@@ -76,12 +76,23 @@
 
 pub use heist_runtime::{
     BuildError, Builder, EnterGuard, Handle, JoinError, JoinHandle, RingProfile, Runtime,
-    RuntimeMetrics, ShutdownReport, WorkerMetrics, block_on, ops, spawn, spawn_blocking,
-    spawn_local, task, yield_now,
+    RuntimeMetrics, ShutdownReport, WorkerMetrics, block_on, ops, scope, spawn, spawn_blocking,
+    spawn_local, yield_now,
 };
 
+/// Tasks: handles, names, and sets of them.
+pub mod task {
+    pub use heist_runtime::task::*;
+    #[cfg(feature = "sync")]
+    pub use heist_sync::JoinSet;
+}
+
 #[cfg(feature = "sync")]
-pub use heist_sync::{self as sync, join, time};
+pub use heist_sync::{
+    self as sync, AsyncClose, CancelToken, ExitStack, How, as_completed, cancel, cancel_scope,
+    checkpoint, exit_stack, finally, group, join, join_all, on_cancel, resource, shield,
+    task_group, time, try_join_all, try_using, using,
+};
 
 #[cfg(not(feature = "sync"))]
 pub use heist_runtime::time;

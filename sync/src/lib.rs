@@ -25,6 +25,11 @@
 //! | [`Mutex::lock`], [`Mutex::lock_owned`] | loses the place in the queue; the lock, if it was given but not returned yet, goes to the next in turn |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
+//! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
+//! | [`finally`] | skips the cleanup, and counts that |
+//! | [`task_group`] | cancels the tasks; the scope around waits for them |
+//! | [`cancel_scope`] | drops the future within |
+//! | [`CancelToken::cancelled`] | nothing |
 //! | [`time::Interval::tick`] | uses up no tick |
 //! | [`join!`], [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
 //!
@@ -44,9 +49,15 @@ mod mutex;
 pub mod oneshot;
 mod branches;
 mod join;
+pub mod cancel;
+pub mod resource;
+pub mod group;
 
+pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
+pub use group::{JoinSet, as_completed, task_group};
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
+pub use resource::{AsyncClose, ExitStack, How, exit_stack, finally, on_cancel, try_using, using};
 pub use semaphore::{
     AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };

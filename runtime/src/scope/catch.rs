@@ -101,6 +101,21 @@ impl<F: Future> Body for Pinned<'_, '_, F> {
 }
 
 impl<F: Future> Catch<F> {
+    /// The future, while it has not ended.
+    pub fn get_ref(&self) -> Option<&F> {
+        self.body.as_ref()
+    }
+
+    /// The future, while it has not ended.
+    pub fn get_mut(&mut self) -> Option<&mut F> {
+        self.body.as_mut()
+    }
+
+    /// The future, if it has not ended, without the scope.
+    pub fn into_inner(mut self) -> Option<F> {
+        self.body.take()
+    }
+
     /// Takes the future out of a scope that has not ended, to go on elsewhere.
     pub(super) fn take_body(self: Pin<&mut Self>) -> Option<F>
     where

@@ -9,6 +9,7 @@ use crate::scope::current;
 use crate::scope::flags::Kind;
 use crate::scope::node::NodeRef;
 use crate::scope::{Cleanup, Reason};
+use crate::time::Instant;
 
 /// A scope: a part of a task that can be cancelled by itself. Clones refer to the same scope.
 ///
@@ -31,6 +32,14 @@ impl Scope {
         Self {
             node: NodeRef::new(Kind::Plain, name),
         }
+    }
+
+    /// A scope of its own that is to be cancelled at `deadline`, see [`set_deadline`](Self::set_deadline).
+    #[must_use]
+    pub fn with_deadline(name: &'static str, deadline: Instant) -> Self {
+        let scope = Self::named(name);
+        scope.node.set_deadline(Some(deadline));
+        scope
     }
 
     /// A scope that is cancelled by nothing but [`cancel`](Self::cancel) and aborts; a scope around it
@@ -82,6 +91,19 @@ impl Scope {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.node.flags.get().is_cancelled()
+    }
+
+    /// Notes when the scope is to be cancelled, for [`current_deadline`], and wakes what runs in it. Whoever
+    /// runs the scope sees to the cancellation; the runtime has no timer for it.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        self.node.set_deadline(deadline);
+        self.node.wake();
+    }
+
+    /// When the scope itself is to be cancelled.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.node.deadline()
     }
 
     /// Why this scope itself was cancelled, if it was.
@@ -137,4 +159,24 @@ impl fmt::Debug for Scope {
             .field("ended", &self.has_ended())
             .finish()
     }
+}
+
+/// The earliest deadline of the scopes around the caller, up to the next shield: when it will be cancelled at
+/// the latest (trio: `current_effective_deadline`). `None` if there is none.
+#[must_use]
+pub fn current_deadline() -> Option<Instant> {
+    let mut earliest: Option<Instant> = None;
+    let mut node = current::get();
+    while let Some(scope) = node {
+        let deadline = scope.deadline();
+        earliest = match (earliest, deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if scope.flags.get().is_shield() {
+            break;
+        }
+        node = scope.parent();
+    }
+    earliest
 }

@@ -9,6 +9,7 @@
 //! | `previous`, `next` | under the lock of the parent |
 //! | `waker` | under the lock of `inner` |
 //! | `refs`, `name`, `born` | `refs` is atomic; the others are written once, before the node is shared |
+//! | `deadline` | anybody, under its own lock |
 //!
 //! # Locks
 //!
@@ -33,6 +34,7 @@ use crate::primitives::{Mutex, MutexGuard, UnsafeCell};
 use crate::scope::cleanup::BoxedCleanup;
 use crate::scope::flags::{Flags, Kind};
 use crate::task::TaskRef;
+use crate::time::Instant;
 
 /// What every scope has.
 #[repr(C)]
@@ -73,6 +75,8 @@ struct HeapNode {
     refs: AtomicUsize,
     /// The waker the scope was last polled with.
     waker: UnsafeCell<Option<Waker>>,
+    /// When it is to be cancelled; whoever runs the scope sees to it. A lock of its own, held for a moment.
+    deadline: std::sync::Mutex<Option<Instant>>,
     name: &'static str,
     born: u32,
 }
@@ -204,6 +208,7 @@ impl NodeRef {
             node: Node::new(kind),
             refs: AtomicUsize::new(1),
             waker: UnsafeCell::new(None),
+            deadline: std::sync::Mutex::new(None),
             name,
             born: crate::scope::age::now(),
         });
@@ -276,6 +281,21 @@ impl NodeRef {
     /// When it was made, see `age`.
     pub(crate) fn born(&self) -> Option<u32> {
         self.heap().map(|heap| heap.born)
+    }
+
+    /// When the scope is to be cancelled.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        *self
+            .heap()?
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        if let Some(heap) = self.heap() {
+            *heap.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        }
     }
 
     /// Replaces the waker of a heap node; a root needs none. The old one is returned, to be dropped

@@ -1,11 +1,14 @@
 //! `timeout`: wait for a future, but not for ever.
 
-use super::{Instant, Sleep, after, sleep_until};
+use super::{Instant, after};
+use crate::cancel::deadline::Deadlined;
+use heist_runtime::scope::{Exit, Scope, unwound};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Waits for a future, for no longer than a duration, counted from this call.
@@ -27,9 +30,11 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// [`Elapsed`](error::Elapsed) if the time is over first. The future that was too slow is dropped
-/// with the `Timeout`: at the end of the `.await` if that is where it was made. Pass `&mut future`
-/// to keep it and await it again.
+/// [`Elapsed`](error::Elapsed) if the time is over first. The future that was too slow is cancelled, and
+/// this returns when it has unwound, its cleanup included. A value that it comes up with meanwhile wins.
+///
+/// A leaf, such as a sleep, a lock or a receive, passed as `&mut` can be awaited again afterwards, as with
+/// tokio. Anything that has scopes of its own has been unwound, and panics when it is polled again.
 ///
 /// # Panics
 ///
@@ -38,11 +43,12 @@ use std::time::Duration;
 /// # Cancel safety
 ///
 /// As safe as the future within.
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     timeout_at(after(Instant::now(), duration), future)
 }
 
-/// Waits for a future, but not beyond a time. See [`timeout`](timeout()).
+/// Waits for a future, but not beyond a time. See [`timeout`](timeout()). Of nested ones the earliest counts.
 ///
 /// # Errors
 ///
@@ -55,39 +61,62 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Cancel safety
 ///
 /// As safe as the future within.
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    let scope = Scope::with_deadline("timeout", deadline);
     Timeout {
-        future: future.into_future(),
-        sleep: sleep_until(deadline),
+        inner: Deadlined::new(scope, future.into_future()),
+        unwound: false,
     }
 }
+
+const ENDED: &str = "the future of a timeout was asked for after its end";
 
 pin_project! {
     /// Waits for a future until a deadline. Made by [`timeout`](timeout()) and [`timeout_at`].
     #[must_use = "a future does nothing unless it is awaited"]
-    #[derive(Debug)]
-    pub struct Timeout<F> {
+    pub struct Timeout<F: Future> {
         #[pin]
-        future: F,
-        #[pin]
-        sleep: Sleep,
+        inner: Deadlined<F>,
+        // A cancellation from outside has ended it.
+        unwound: bool,
     }
 }
 
-impl<F> Timeout<F> {
+impl<F: Future> Timeout<F> {
     /// The future within.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
     pub fn get_ref(&self) -> &F {
-        &self.future
+        self.inner.inner().get_ref().expect(ENDED)
     }
 
     /// The future within.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
     pub fn get_mut(&mut self) -> &mut F {
-        &mut self.future
+        self.inner.inner_mut().get_mut().expect(ENDED)
     }
 
     /// The future within, without the limit.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
     pub fn into_inner(self) -> F {
-        self.future
+        self.inner.into_inner().into_inner().expect(ENDED)
+    }
+}
+
+impl<F: Future> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("deadline", &self.inner.scope().deadline())
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,11 +124,19 @@ impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, error::Elapsed>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(output) = this.future.poll(cx) {
-            return Poll::Ready(Ok(output));
+        let mut this = self.project();
+        if !*this.unwound {
+            match ready!(this.inner.as_mut().poll(cx)) {
+                Exit::Value(output) => return Poll::Ready(Ok(output)),
+                Exit::Panicked(payload) => resume_unwind(payload),
+                Exit::Cancelled(_) if this.inner.scope().reason().is_some() => {
+                    return Poll::Ready(Err(error::Elapsed::new()));
+                }
+                Exit::Cancelled(_) => *this.unwound = true,
+            }
         }
-        this.sleep.poll(cx).map(|()| Err(error::Elapsed::new()))
+        // It was not meant for us: the scope around ends us.
+        pin!(unwound()).poll(cx)
     }
 }
 

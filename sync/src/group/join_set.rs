@@ -1,0 +1,199 @@
+//! `JoinSet`: tasks whose outputs come as they complete.
+
+use futures_util::stream::FuturesUnordered;
+use heist_runtime::task::AbortHandle;
+use heist_runtime::{JoinError, JoinHandle};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// A set of tasks with the same type of output, which is given out in the order in which they complete
+/// (tokio: `JoinSet`; asyncio: `wait` with `FIRST_COMPLETED`).
+///
+/// Dropping it cancels the tasks, where tokio's aborts them; they unwind on their own.
+///
+/// ```
+/// # heist_runtime::block_on(async {
+/// use heist_sync::group::JoinSet;
+///
+/// let mut set: JoinSet<u32> = (0..10).map(|n| async move { n * n }).collect();
+/// let mut sum = 0;
+/// while let Some(square) = set.join_next().await {
+///     sum += square.unwrap();
+/// }
+/// assert_eq!(sum, 285);
+/// # });
+/// ```
+pub struct JoinSet<T> {
+    tasks: FuturesUnordered<JoinHandle<T>>,
+}
+
+impl<T> JoinSet<T> {
+    /// A set without tasks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tasks: FuturesUnordered::new(),
+        }
+    }
+
+    /// How many tasks there are whose output was not given out yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Spawns a task into the set.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.insert(heist_runtime::spawn(future))
+    }
+
+    /// Spawns a task that stays on the current worker.
+    ///
+    /// # Panics
+    ///
+    /// Outside the workers of a runtime.
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+        T: 'static,
+    {
+        self.insert(heist_runtime::spawn_local(future))
+    }
+
+    /// Runs a closure that may block, as one of the set.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.insert(heist_runtime::spawn_blocking(f))
+    }
+
+    fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
+        let handle = task.abort_handle();
+        self.tasks.push(task);
+        handle
+    }
+
+    /// Waits for the next task to complete; `None` if the set is empty.
+    ///
+    /// # Errors
+    ///
+    /// The [`JoinError`] of the task, if it was cancelled or panicked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        poll_fn(|cx| self.poll_join_next(cx)).await
+    }
+
+    /// As [`join_next`](Self::join_next), for those who poll.
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        futures_core::Stream::poll_next(Pin::new(&mut self.tasks), cx)
+    }
+
+    /// The output of a task that has completed, without waiting.
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_join_next(&mut cx) {
+            Poll::Ready(output) => output,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Waits for all tasks; their outputs in the order in which they completed.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a task, and when one was cancelled.
+    pub async fn join_all(mut self) -> Vec<T> {
+        let mut outputs = Vec::with_capacity(self.len());
+        while let Some(output) = self.join_next().await {
+            match output.map_err(JoinError::try_into_panic) {
+                Ok(output) => outputs.push(output),
+                Err(Ok(payload)) => std::panic::resume_unwind(payload),
+                Err(Err(error)) => panic!("{error}"),
+            }
+        }
+        outputs
+    }
+
+    /// Cancels every task; their outputs can still be waited for.
+    pub fn cancel_all(&mut self) {
+        for task in &self.tasks {
+            task.cancel();
+        }
+    }
+
+    /// Aborts every task: cleanup that awaits is skipped, and counted.
+    pub fn abort_all(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Cancels every task and waits until they have unwound. (tokio's aborts them.)
+    pub async fn shutdown(&mut self) {
+        self.cancel_all();
+        while self.join_next().await.is_some() {}
+    }
+
+    /// Lets every task go on without the set.
+    pub fn detach_all(&mut self) {
+        self.tasks = FuturesUnordered::new();
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        self.cancel_all();
+    }
+}
+
+impl<T, F> FromIterator<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
+        let mut set = Self::new();
+        for future in futures {
+            set.spawn(future);
+        }
+        set
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}

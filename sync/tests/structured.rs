@@ -1,0 +1,434 @@
+//! Resources, groups, scopes and timeouts under cancellation.
+//!
+//! Negative controls: a `using` without its eager guard leaves `a_using_that_is_never_polled_*` at zero; a
+//! group whose wait does not hold its token lets `an_outer_cancel_*` end before the cleanups; a timeout that
+//! drops instead of cancelling fails `a_timeout_waits_for_cleanup`.
+
+use heist_runtime::scope::{Reason, cleanup_counts};
+use heist_runtime::{block_on, spawn, yield_now};
+use heist_sync::cancel::{CancelToken, cancel_requested, cancel_scope, current_deadline, shield};
+use heist_sync::group::{GroupError, JoinSet, OnError, task_group, task_group_with};
+use heist_sync::resource::{AsyncClose, How, exit_stack, finally, on_cancel, try_using, using};
+use heist_sync::time::{Instant, sleep, timeout};
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+fn taken(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.lock().expect("no panic under it"))
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+struct Resource(&'static str, Log);
+
+impl AsyncClose for Resource {
+    async fn close(self, how: How) {
+        sleep(ms(2)).await;
+        self.1
+            .lock()
+            .expect("no panic under it")
+            .push(format!("{} {how:?}", self.0));
+    }
+}
+
+/// Closes are counted.
+struct Counted(Arc<AtomicUsize>);
+
+impl AsyncClose for Counted {
+    async fn close(self, _how: How) {
+        yield_now().await;
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn nested_resources_close_innermost_first() {
+    block_on(async {
+        let log = Log::default();
+        let nest = |log: Log| async move {
+            let inner = log.clone();
+            using(Resource("outer", log), async move |_| {
+                using(Resource("inner", inner), async |_| pending::<()>().await).await;
+            })
+            .await;
+        };
+        let task = spawn(nest(log.clone()));
+        sleep(ms(2)).await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(taken(&log), ["inner Cancelled", "outer Cancelled"]);
+        assert!(timeout(ms(2), nest(log.clone())).await.is_err());
+        assert_eq!(taken(&log), ["inner Cancelled", "outer Cancelled"]);
+        let value = using(Resource("one", log.clone()), async |_| 5).await;
+        assert_eq!((value, taken(&log)), (5, vec!["one Done".to_owned()]));
+        let panicking = spawn(using(Resource("one", log.clone()), async |_| {
+            panic!("body")
+        }));
+        let error: Result<(), _> = panicking.await;
+        assert!(error.unwrap_err().is_panic());
+        assert_eq!(taken(&log), ["one Panicked"]);
+    });
+}
+
+#[test]
+fn a_using_that_is_never_polled_or_dropped_half_way_closes() {
+    block_on(async {
+        let log = Log::default();
+        let task = spawn({
+            let log = log.clone();
+            async move {
+                drop(using(Resource("never", log.clone()), async |_| ()));
+                let inner = log.clone();
+                let mut half = Box::pin(using(Resource("outer", log), async move |_| {
+                    using(Resource("inner", inner), async |_| pending::<()>().await).await;
+                }));
+                let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
+                assert!(pending);
+            }
+        });
+        task.await.unwrap();
+        let mut log = taken(&log);
+        assert_eq!(log.remove(0), "never Dropped");
+        assert_eq!(log, ["inner Dropped", "outer Dropped"], "innermost first");
+    });
+}
+
+#[test]
+fn a_timeout_waits_for_cleanup_and_a_value_wins() {
+    block_on(async {
+        let log = Log::default();
+        let body = async {
+            finally(pending::<()>(), async |how| {
+                sleep(ms(20)).await;
+                log.lock().unwrap().push(format!("{how:?}"));
+            })
+            .await;
+        };
+        let start = Instant::now();
+        assert!(timeout(ms(2), body).await.is_err());
+        assert!(start.elapsed() >= ms(22));
+        assert_eq!(taken(&log), ["Cancelled"]);
+        // The value of what is shielded wins over the timeout that came meanwhile.
+        let late = timeout(ms(1), async {
+            shield(async {
+                sleep(ms(5)).await;
+                3
+            })
+            .await
+        })
+        .await;
+        assert_eq!(late, Ok(3));
+        // One timeout during the cleanup of another.
+        let nested = timeout(ms(1), async {
+            finally(pending::<()>(), async |_| {
+                assert!(timeout(ms(2), pending::<()>()).await.is_err());
+            })
+            .await;
+        });
+        assert!(nested.await.is_err());
+        assert_eq!(current_deadline(), None);
+        let deadline = timeout(ms(500), async {
+            timeout(ms(50_000), async { current_deadline() })
+                .await
+                .unwrap()
+        });
+        assert!(deadline.await.unwrap().unwrap() <= Instant::now() + ms(500));
+    });
+}
+
+#[test]
+fn a_leaf_can_be_awaited_again_after_a_timeout() {
+    block_on(async {
+        let mut pause = std::pin::pin!(sleep(ms(20)));
+        assert!(timeout(ms(2), pause.as_mut()).await.is_err());
+        pause.await;
+    });
+}
+
+#[test]
+fn a_scope_ends_by_itself_by_deadline_and_from_elsewhere() {
+    block_on(async {
+        let by_deadline = cancel_scope(async |scope| {
+            scope.set_deadline(Instant::now() + ms(50_000));
+            yield_now().await;
+            scope.set_deadline(Instant::now() + ms(2));
+            pending::<()>().await;
+        });
+        assert_eq!(by_deadline.await.unwrap_err().reason(), Reason::Timeout);
+        let from_elsewhere = cancel_scope(async |scope| {
+            let handle = scope.handle();
+            spawn(async move { handle.cancel() });
+            pending::<()>().await;
+        });
+        assert_eq!(from_elsewhere.await.unwrap_err().reason(), Reason::Explicit);
+        let value = cancel_scope(async |scope| {
+            scope.cancel();
+            cancel_requested()
+        });
+        assert_eq!(value.await, Ok(true));
+    });
+}
+
+#[test]
+fn a_group_collects_errors_and_cancels_siblings() {
+    block_on(async {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let result: Result<(), GroupError<&str>> = task_group(async |group| {
+            for _ in 0..10 {
+                let resource = Counted(closed.clone());
+                group.spawn(using(resource, async |_| pending::<Result<(), _>>().await));
+            }
+            group.spawn(async {
+                sleep(ms(2)).await;
+                Err::<(), _>("failed")
+            });
+            pending().await
+        })
+        .await;
+        assert_eq!(result.unwrap_err().errors(), ["failed"]);
+        assert_eq!(closed.load(Ordering::SeqCst), 10);
+
+        let all = task_group_with(OnError::Collect, async |group| {
+            for index in 0..5 {
+                group.spawn(async move { if index % 2 == 0 { Err(index) } else { Ok(()) } });
+            }
+            Ok(())
+        })
+        .await;
+        let mut errors = all.unwrap_err().into_errors();
+        errors.sort_unstable();
+        assert_eq!(errors, [0, 2, 4]);
+
+        let panicked = task_group::<(), ()>(async |group| {
+            group.spawn::<(), _>(async { panic!("a task") });
+            pending().await
+        });
+        assert_eq!(panicked.await.unwrap_err().panics(), 1);
+
+        let cancelled = task_group::<(), ()>(async |group| {
+            group.spawn(pending::<Result<(), ()>>());
+            group.cancel();
+            pending().await
+        });
+        assert!(cancelled.await.unwrap_err().is_cancelled());
+
+        let one = task_group::<_, ()>(async |group| {
+            let task = group.spawn(pending::<Result<(), ()>>());
+            assert!(task.cancel());
+            Ok(task.await)
+        });
+        assert_eq!(one.await.unwrap(), None);
+    });
+}
+
+#[test]
+fn an_outer_cancel_waits_for_groups_three_deep() {
+    fn deep(
+        depth: u32,
+        closed: Arc<AtomicUsize>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ()>> + Send>> {
+        Box::pin(async move {
+            let result = task_group(async |group| {
+                for _ in 0..3 {
+                    let closed = closed.clone();
+                    let resource = Counted(closed.clone());
+                    group.spawn(using(resource, async move |_| {
+                        if depth > 0 {
+                            return deep(depth - 1, closed).await;
+                        }
+                        pending().await
+                    }));
+                }
+                pending().await
+            });
+            result.await.map_err(drop)
+        })
+    }
+    for round in 0..30 {
+        block_on(async {
+            let closed = Arc::new(AtomicUsize::new(0));
+            let task = spawn(deep(2, closed.clone()));
+            sleep(ms(5)).await;
+            if round % 3 == 0 {
+                // Foreign code drops it: the task's own scope waits.
+                task.abort_handle().cancel();
+            } else {
+                task.cancel();
+            }
+            assert!(task.await.unwrap_err().is_cancelled());
+            assert_eq!(closed.load(Ordering::SeqCst), 3 + 9 + 27);
+        });
+    }
+}
+
+#[test]
+fn a_dropped_group_is_waited_for_by_the_scope_around() {
+    block_on(async {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let task = spawn({
+            let closed = closed.clone();
+            async move {
+                let mut group = Box::pin(task_group::<(), ()>(async |group| {
+                    for _ in 0..20 {
+                        let resource = Counted(closed.clone());
+                        group.spawn(using(resource, async |_| pending::<Result<(), ()>>().await));
+                    }
+                    sleep(ms(1)).await;
+                    pending().await
+                }));
+                drop(timeout(ms(3), poll_fn(|cx| group.as_mut().poll(cx))).await);
+            }
+        });
+        task.await.unwrap();
+        assert_eq!(closed.load(Ordering::SeqCst), 20);
+    });
+}
+
+#[test]
+fn exit_stacks_on_cancel_and_try_using() {
+    block_on(async {
+        let log = Log::default();
+        let task = spawn({
+            let log = log.clone();
+            async move {
+                exit_stack(async |stack| {
+                    stack.push(Resource("first", log.clone()));
+                    let second = log.clone();
+                    stack.defer(move |how| async move {
+                        second.lock().unwrap().push(format!("second {how:?}"));
+                    });
+                    on_cancel(pending::<()>(), async || {
+                        log.lock().unwrap().push("on_cancel".to_owned());
+                    })
+                    .await;
+                })
+                .await;
+            }
+        });
+        sleep(ms(2)).await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(
+            taken(&log),
+            ["on_cancel", "second Cancelled", "first Cancelled"]
+        );
+
+        let refused = try_using(async { Err::<Resource, _>("refused") }, async |_| Ok(())).await;
+        assert_eq!(refused, Err("refused"));
+        let open = async { Ok(Resource("r", log.clone())) };
+        assert_eq!(
+            try_using(open, async |_| Err::<(), _>("body")).await,
+            Err("body")
+        );
+        assert_eq!(taken(&log), ["r Done"]);
+    });
+}
+
+#[test]
+fn tokens_and_join_sets() {
+    block_on(async {
+        let token = CancelToken::new();
+        let children: Vec<_> = (0..50).map(|_| token.child()).collect();
+        let mut set = JoinSet::new();
+        for child in &children {
+            let child = child.clone();
+            set.spawn(async move { child.child().cancelled().await });
+        }
+        yield_now().await;
+        assert!(set.try_join_next().is_none());
+        assert!(token.cancel() && !token.cancel());
+        assert_eq!(set.join_all().await.len(), 50);
+        assert!(token.child().is_cancelled() && children[7].is_cancelled());
+        assert_eq!(token.run_until_cancelled(pending::<()>()).await, None);
+
+        let closed = Arc::new(AtomicUsize::new(0));
+        let mut set: JoinSet<()> = (0..20)
+            .map(|_| using(Counted(closed.clone()), async |_| pending::<()>().await))
+            .collect();
+        sleep(ms(1)).await;
+        set.shutdown().await;
+        assert!(set.is_empty());
+        assert_eq!(closed.load(Ordering::SeqCst), 20);
+    });
+}
+
+/// Resources opened and closed under cancels from other threads, then with aborts, which are counted.
+#[test]
+fn what_is_opened_is_closed_or_counted() {
+    let rounds = if std::env::var_os("HEIST_LONG").is_some() {
+        500_000
+    } else {
+        3_000
+    };
+    for (workers, aborts) in [(1, false), (2, false), (8, false), (2, true)] {
+        let runtime = heist_runtime::Builder::new()
+            .worker_threads(workers)
+            .build()
+            .unwrap();
+        let (opened, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        runtime.block_on(async {
+            let (send, receive) = std::sync::mpsc::channel::<heist_runtime::task::AbortHandle>();
+            let canceller = std::thread::spawn(move || {
+                for (index, task) in receive.into_iter().enumerate() {
+                    if aborts && index % 5 == 0 {
+                        task.abort();
+                    } else {
+                        task.cancel();
+                    }
+                }
+            });
+            let mut tasks = JoinSet::new();
+            for round in 0..rounds {
+                let (opened, closed) = (opened.clone(), closed.clone());
+                let open = move || {
+                    opened.fetch_add(1, Ordering::Relaxed);
+                    Counted(closed.clone())
+                };
+                let handle = tasks.spawn(async move {
+                    let outer = open();
+                    using(outer, async move |_| {
+                        yield_now().await;
+                        let _elapsed: Result<_, _> = timeout(
+                            ms(50),
+                            using(open(), async |_| {
+                                for _ in 0..round % 5 {
+                                    yield_now().await;
+                                }
+                            }),
+                        )
+                        .await;
+                    })
+                    .await;
+                });
+                send.send(handle).unwrap();
+                if round % 64 == 0 {
+                    while tasks.join_next().await.is_some() {}
+                }
+            }
+            drop(send);
+            canceller.join().unwrap();
+            while tasks.join_next().await.is_some() {}
+        });
+        let opened = opened.load(Ordering::SeqCst);
+        let closed = closed.load(Ordering::SeqCst);
+        if aborts {
+            // Those of other tests are counted in the same place, so this is a bound.
+            let skipped = usize::try_from(cleanup_counts().skipped).unwrap();
+            assert!(
+                closed <= opened && opened - closed <= skipped,
+                "{opened} {closed} {skipped}"
+            );
+        } else {
+            assert_eq!(opened, closed, "{workers} workers");
+        }
+        assert!(runtime.shutdown(Duration::from_secs(20)).is_clean());
+    }
+}
