@@ -90,7 +90,7 @@ pub mod task {
 #[cfg(feature = "sync")]
 pub use heist_sync::{
     self as sync, AsyncClose, CancelToken, ExitStack, How, as_completed, cancel, cancel_scope,
-    checkpoint, exit_stack, finally, group, join, join_all, on_cancel, resource, shield,
+    checkpoint, exit_stack, finally, group, join, join_all, on_cancel, resource, shield, stream,
     task_group, time, try_join_all, try_using, using,
 };
 

@@ -9,6 +9,7 @@
 //! - [`oneshot`]: one value from one task to another.
 //! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
+//! - [`stream`]: values one after another, and generators of them.
 //!
 //! Only `time` needs the runtime. The rest works under any executor, since it knows nothing but
 //! wakers. Names and signatures follow tokio's where both have the same thing.
@@ -31,6 +32,7 @@
 //! | [`cancel_scope`] | drops the future within |
 //! | [`CancelToken::cancelled`] | nothing |
 //! | [`time::Interval::tick`] | uses up no tick |
+//! | [`StreamExt::next`](stream::StreamExt::next), [`Emitter::emit`](stream::Emitter::emit) | nothing; a generator stays where it is |
 //! | [`join!`], [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
 //!
 //! So all of them but the last can be used in a loop that drops them half done, as a `select` or a
@@ -52,6 +54,7 @@ mod join;
 pub mod cancel;
 pub mod resource;
 pub mod group;
+pub mod stream;
 
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
 pub use group::{JoinSet, as_completed, task_group};
