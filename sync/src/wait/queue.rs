@@ -269,6 +269,13 @@ impl<E, S> Locked<'_, E, S> {
         Some(unsafe { Node::with(head, |own| access(&mut own.entry)) })
     }
 
+    /// Accesses the entry of the last waiter, if there is one.
+    pub(crate) fn with_back<R>(&mut self, access: impl FnOnce(&mut E) -> R) -> Option<R> {
+        let tail = self.inner.live.tail?;
+        // SAFETY: the tail is linked here, and we hold the lock.
+        Some(unsafe { Node::with(tail, |own| access(&mut own.entry)) })
+    }
+
     /// Grants to the first waiter: takes it out and returns its waker, to be woken without the
     /// lock. `None` if there is no waiter.
     pub(crate) fn pop_front(&mut self) -> Option<Waker> {
