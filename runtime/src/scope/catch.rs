@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use sync_wrapper::SyncWrapper;
 
 use crate::scope::drive::{Body, Unwinding, drive};
 use crate::scope::tree::Owner;
@@ -19,7 +20,8 @@ pin_project! {
         #[pin]
         body: Option<F>,
         // What only a scope that is cancelled, or has adopted, needs.
-        unwinding: Option<Box<Unwinding<F::Output>>>,
+        // By exclusive access only, so that the whole can be shared as far as the future can.
+        unwinding: SyncWrapper<Option<Box<Unwinding<F::Output>>>>,
     }
 
     impl<F: Future> PinnedDrop for Catch<F> {
@@ -28,7 +30,7 @@ pin_project! {
             let _entered = current::enter(this.owner.node());
             this.body.set(None);
             // Cleanups that are half done are adopted before the scope closes, then go up with the others.
-            drop(this.unwinding.take());
+            drop(this.unwinding.get_mut().take());
         }
     }
 }
@@ -71,7 +73,7 @@ pub fn catch<F: Future>(scope: &Scope, future: F) -> Catch<F> {
     Catch {
         owner: Owner::new(scope.node().clone()),
         body: Some(future),
-        unwinding: None,
+        unwinding: SyncWrapper::new(None),
     }
 }
 
@@ -148,7 +150,8 @@ impl<F: Future> Future for Catch<F> {
         let mut this = self.project();
         this.owner.link_to_current();
         let mut body = Pinned(&mut this.body);
-        if this.unwinding.is_none() && !needs_care(this.owner) {
+        let unwinding = this.unwinding.get_mut();
+        if unwinding.is_none() && !needs_care(this.owner) {
             let exit = {
                 let _entered = current::enter(this.owner.node());
                 match body.poll(cx) {
@@ -170,12 +173,12 @@ impl<F: Future> Future for Catch<F> {
                     if this.owner.close() {
                         return Poll::Ready(exit);
                     }
-                    this.unwinding.get_or_insert_default().exit = Some(exit);
+                    unwinding.get_or_insert_default().exit = Some(exit);
                 }
             }
         }
         this.owner.register(cx.waker());
-        let unwinding = this.unwinding.get_or_insert_default();
+        let unwinding = unwinding.get_or_insert_default();
         drive(this.owner.node(), unwinding, &mut body, cx)
     }
 }
