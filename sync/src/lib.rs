@@ -7,6 +7,7 @@
 //! - [`Semaphore`]: a number of permits, given out first come, first served.
 //! - [`Mutex`]: a value for one at a time, first come, first served.
 //! - [`Notify`]: wake-ups without a value, for one or for all.
+//! - [`Event`]: a flag to be waited for.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
@@ -26,6 +27,7 @@
 //! | [`oneshot::Sender::closed`] | nothing |
 //! | [`Mutex::lock`], [`Mutex::lock_owned`] | loses the place in the queue; the lock, if it was given but not returned yet, goes to the next in turn |
 //! | [`Notify::notified`] | loses the place in the queue; a notification meant for it alone goes to the next in turn |
+//! | [`Event::wait`] | nothing |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -51,6 +53,7 @@ pub mod time;
 mod semaphore;
 mod mutex;
 mod notify;
+mod event;
 pub mod oneshot;
 mod branches;
 mod join;
@@ -60,6 +63,7 @@ pub mod group;
 pub mod stream;
 
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
+pub use event::Event;
 pub use group::{JoinSet, as_completed, task_group};
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
