@@ -9,6 +9,7 @@
 //! - [`Notify`]: wake-ups without a value, for one or for all.
 //! - [`Event`]: a flag to be waited for.
 //! - [`oneshot`]: one value from one task to another.
+//! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //! - [`stream`]: values one after another, and generators of them.
@@ -28,6 +29,9 @@
 //! | [`Mutex::lock`], [`Mutex::lock_owned`] | loses the place in the queue; the lock, if it was given but not returned yet, goes to the next in turn |
 //! | [`Notify::notified`] | loses the place in the queue; a notification meant for it alone goes to the next in turn |
 //! | [`Event::wait`] | nothing |
+//! | `recv` and `recv_many` of [`mpsc`] | nothing |
+//! | [`mpsc::Sender::send`], [`mpsc::Sender::send_timeout`] | the item, and the place in the queue; room that it was given goes to the next in turn |
+//! | [`mpsc::Sender::reserve`] and its kin | the place in the queue; room that it was given goes to the next in turn |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -55,6 +59,7 @@ mod mutex;
 mod notify;
 mod event;
 pub mod oneshot;
+pub mod mpsc;
 mod branches;
 mod join;
 pub mod cancel;
