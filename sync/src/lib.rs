@@ -8,6 +8,7 @@
 //! - [`Mutex`]: a value for one at a time, first come, first served.
 //! - [`Notify`]: wake-ups without a value, for one or for all.
 //! - [`Event`]: a flag to be waited for.
+//! - [`RwLock`]: a value for many readers or one writer, first come, first served.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`join!`]: a few futures of different types within one task.
@@ -32,6 +33,7 @@
 //! | `recv` and `recv_many` of [`mpsc`] | nothing |
 //! | [`mpsc::Sender::send`], [`mpsc::Sender::send_timeout`] | the item, and the place in the queue; room that it was given goes to the next in turn |
 //! | [`mpsc::Sender::reserve`] and its kin | the place in the queue; room that it was given goes to the next in turn |
+//! | [`RwLock::read`], [`RwLock::write`] and their kin | loses the place in the queue; what was given goes to the next in turn |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -58,6 +60,7 @@ mod semaphore;
 mod mutex;
 mod notify;
 mod event;
+mod rwlock;
 pub mod oneshot;
 pub mod mpsc;
 mod branches;
@@ -74,6 +77,10 @@ pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use notify::{Notified, Notify};
 pub use resource::{AsyncClose, ExitStack, How, exit_stack, finally, on_cancel, try_using, using};
+pub use rwlock::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard, RwLockReadGuard,
+    RwLockWriteGuard,
+};
 pub use semaphore::{
     AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };

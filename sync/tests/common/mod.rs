@@ -54,7 +54,10 @@ impl Wake for Counter {
 }
 
 /// Polls a future once, with a waker that counts.
-pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>, waker: &Arc<Counter>) -> Poll<F::Output> {
+pub(crate) fn poll_once<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    waker: &Arc<Counter>,
+) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(waker));
     future.poll(&mut Context::from_waker(&waker))
 }
