@@ -25,7 +25,7 @@ use crate::driver::completion::Completion;
 use crate::driver::remote::Remote;
 use crate::driver::slab::{Delivery, Payload, Token};
 use crate::driver::slot::{Abandoned, Registered};
-use crate::scope::{Leaf, LeafToken, cancel_requested};
+use crate::scope::{Leaf, LeafToken, cancel_requested, note_begun};
 use crate::task::JoinHandle;
 
 /// A value that says how to fill a submission entry and how to read its completion.
@@ -441,6 +441,7 @@ impl<T: Operation> Future for Op<T> {
                 Phase::Unsubmitted(_) => {
                     ready!(self.leaf.start());
                     self.submit(cx);
+                    note_begun();
                     if matches!(self.phase, Phase::InFlight(_)) {
                         return self.leaf.pending();
                     }

@@ -20,6 +20,8 @@
 //! - `WOKEN`: what runs here was woken and has not been polled since. Kept up only while `HOLDING`.
 //! - `POLLED`: was polled in the current round of its parent. Likewise.
 //! - `HIT`: what runs here was woken since the round began.
+//! - `BEGUN`: something was begun right below that has to unwind, since whoever polls the body has cleared
+//!   this last; see `watch`.
 
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::scope::Reason;
@@ -38,6 +40,7 @@ const HOLDING: u32 = 1 << 10;
 const WOKEN: u32 = 1 << 11;
 const POLLED: u32 = 1 << 12;
 const HIT: u32 = 1 << 13;
+const BEGUN: u32 = 1 << 14;
 const REASON_SHIFT: u32 = 24;
 
 /// What a scope is from birth on.
@@ -109,6 +112,10 @@ impl Snapshot {
 
     pub(crate) fn was_hit(self) -> bool {
         self.0 & HIT != 0
+    }
+
+    pub(crate) fn has_begun(self) -> bool {
+        self.0 & BEGUN != 0
     }
 
     /// Why this scope itself was cancelled.
@@ -233,5 +240,23 @@ impl Flags {
     /// The scope's own round begins.
     pub(crate) fn forget_hit(&self) {
         self.clear(HIT);
+    }
+
+    #[inline]
+    pub(crate) fn note_begun(&self) {
+        if self.0.load(Ordering::Relaxed) & BEGUN == 0 {
+            self.set(BEGUN);
+        }
+    }
+
+    /// Clears the note; returns whether it was there. It is written by nobody but the thread that polls the
+    /// body.
+    #[inline]
+    pub(crate) fn take_begun(&self) -> bool {
+        let begun = self.0.load(Ordering::Relaxed) & BEGUN != 0;
+        if begun {
+            self.clear(BEGUN);
+        }
+        begun
     }
 }

@@ -13,6 +13,7 @@
 //! - `catch`: [`catch()`], the one primitive; `drive`: what it does when a body is cancelled; `shield`
 //! - `cleanup`: [`Cleanup`], what runs to its end anyway; `token`: who is waited for
 //! - `leaf`: what every future at the bottom of the tree does
+//! - `watch`: whether a future needs to be unwound at all
 //! - `tree`: parents and children, and why nothing is missed; `node`, `flags`, `waker`, `current`, `age`
 //!
 //! # Examples
@@ -40,6 +41,7 @@ mod shield;
 mod cleanup;
 mod token;
 mod leaf;
+mod watch;
 mod tree;
 pub(crate) mod node;
 pub(crate) mod flags;
@@ -56,3 +58,5 @@ pub use handle::{Scope, current_deadline};
 pub use leaf::{Leaf, cancel_requested};
 pub use shield::{Shield, shield};
 pub use token::LeafToken;
+pub(crate) use watch::note_begun;
+pub use watch::watch;

@@ -104,6 +104,7 @@ impl NodeRef {
         {
             let mut inner = parent.lock();
             parent.flags.touch();
+            parent.flags.note_begun();
             inner.push_child(self);
         }
         // After the push, see the top.
