@@ -94,6 +94,9 @@ pub use heist_sync::{
     task_group, time, try_join_all, try_using, using,
 };
 
+#[cfg(feature = "sync")]
+pub use heist_sync::{race, try_join};
+
 #[cfg(not(feature = "sync"))]
 pub use heist_runtime::time;
 

@@ -11,7 +11,8 @@
 //! - [`RwLock`]: a value for many readers or one writer, first come, first served.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
-//! - [`join!`]: a few futures of different types within one task.
+//! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
+//!   the first of them.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //! - [`stream`]: values one after another, and generators of them.
 //!
@@ -43,7 +44,7 @@
 //! | [`CancelToken::cancelled`] | nothing |
 //! | [`time::Interval::tick`] | uses up no tick |
 //! | [`StreamExt::next`](stream::StreamExt::next), [`Emitter::emit`](stream::Emitter::emit) | nothing; a generator stays where it is |
-//! | [`join!`], [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
+//! | [`join!`], [`try_join!`], [`race`](race()), [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
 //!
 //! So all of them but the last can be used in a loop that drops them half done, as a `select` or a
 //! timeout around them does.
@@ -52,6 +53,7 @@
 mod primitives;
 // Parts that several primitives are built of.
 mod blocking;
+mod chance;
 mod waker_cell;
 
 mod wait;
@@ -70,6 +72,7 @@ pub mod resource;
 pub mod group;
 pub mod stream;
 
+pub use branches::race::race;
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
 pub use event::Event;
 pub use group::{JoinSet, as_completed, task_group};
@@ -88,6 +91,10 @@ pub use semaphore::{
 /// What the macros expand to. No part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::branches::contest::{Contest, decide};
     pub use crate::branches::join::{Branches, Join};
-    pub use crate::branches::list::{Cons, Nil, Order};
+    pub use crate::branches::list::{Cons, Losers, Nil, Order};
+    pub use crate::branches::ownership::{Lent, Owned, Ownership, Probe, ProbeOwned};
+    pub use crate::branches::race::{Eligible, Nobody, Race, RaceBranches, Winner};
+    pub use crate::branches::try_join::{Failure, TryBranches, TryJoin};
 }

@@ -124,7 +124,7 @@ impl Branches for Nil {
     fn take_outputs(self: Pin<&mut Self>) {}
 }
 
-impl<F: Future, R: Branches> Branches for Cons<F, R> {
+impl<F: Future, O, R: Branches> Branches for Cons<F, O, R> {
     const COUNT: usize = 1 + R::COUNT;
     type Outputs = (F::Output, R::Outputs);
 

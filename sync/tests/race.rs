@@ -1,0 +1,343 @@
+//! `race` and `try_join!`: who wins, and how the others end.
+
+mod common;
+
+use common::{Counter, block_on, poll_once};
+use heist_runtime::scope::{Cleanup, Exit, Reason, Scope, cancel_requested, catch};
+use heist_sync::time::{Duration, Instant, sleep, timeout};
+use heist_sync::{AsyncClose, How, oneshot, race, try_join, using};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+const SHORT: Duration = Duration::from_millis(5);
+
+/// What happened, in order.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: impl Into<String>) {
+        self.0.lock().expect("no panic under it").push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("no panic under it"))
+    }
+}
+
+/// Takes its time to close.
+struct Resource(&'static str, Log);
+
+impl AsyncClose for Resource {
+    async fn close(self, how: How) {
+        sleep(SHORT).await;
+        self.1.note(format!("closed {} {how:?}", self.0));
+    }
+}
+
+/// Holds a resource for ever.
+async fn holding(name: &'static str, log: &Log) {
+    using(Resource(name, log.clone()), async |_: &mut Resource| {
+        pending::<()>().await;
+    })
+    .await;
+}
+
+fn message(run: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+    payload
+        .downcast_ref::<&str>()
+        .expect("a message")
+        .to_string()
+}
+
+#[test]
+fn the_first_output_wins_without_any_runtime() {
+    let (sender, receiver) = oneshot::channel();
+    let counter = Counter::new();
+    let mut both = pin!(race(pending(), async { receiver.await.unwrap() }));
+    assert!(poll_once(both.as_mut(), &counter).is_pending());
+    sender.send(7).unwrap();
+    assert_eq!(counter.count(), 1);
+    assert_eq!(poll_once(both.as_mut(), &counter), Poll::Ready(7));
+}
+
+/// Control: a `chance::below` that returns 0.
+#[test]
+fn of_two_that_are_ready_each_wins_at_times() {
+    let firsts = (0..1_000)
+        .filter(|_| block_on(race(ready(true), ready(false))))
+        .count();
+    assert!((300..700).contains(&firsts), "{firsts}");
+}
+
+/// Control: without the cancel in `Body` this waits for ever; with a body that is ready at once the close
+/// comes after the return.
+#[test]
+fn the_cleanup_of_the_loser_is_awaited() {
+    let log = Log::default();
+    heist_runtime::block_on(async {
+        let winner = async {
+            sleep(SHORT).await;
+            log.note("won");
+        };
+        race(holding("resource", &log), winner).await;
+        log.note("returned");
+    });
+    assert_eq!(log.take(), ["won", "closed resource Cancelled", "returned"]);
+}
+
+/// Control: with a `poll_unwinding` that polls every branch, as one would who does not `watch`, the
+/// receiver takes the value with it.
+#[test]
+fn a_loser_that_only_waits_takes_nothing_along() {
+    let log = Log::default();
+    let polls = Cell::new(0);
+    heist_runtime::block_on(async {
+        let fails = async {
+            heist_runtime::yield_now().await;
+            Err::<(), _>("error")
+        };
+        // Would be given something at its second poll.
+        let receives = poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            if polls.get() == 1 {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(()))
+            }
+        });
+        let unwinds = async {
+            holding("resource", &log).await;
+            Ok(())
+        };
+        assert_eq!(try_join!(biased; fails, receives, unwinds), Err("error"));
+    });
+    assert_eq!(polls.get(), 1);
+    assert_eq!(log.take(), ["closed resource Cancelled"]);
+}
+
+/// Control: a `poll_out` that catches nothing drops the other, whose close is then called `Dropped`.
+#[test]
+fn a_panic_wins_after_the_other_has_unwound() {
+    let log = Log::default();
+    let message = message(|| {
+        heist_runtime::block_on(async {
+            let panicking = async {
+                sleep(SHORT).await;
+                panic!("the winner");
+            };
+            race(holding("resource", &log), panicking).await;
+        });
+    });
+    assert_eq!(message, "the winner");
+    assert_eq!(log.take(), ["closed resource Cancelled"]);
+}
+
+/// Control: a `panicked` that does nothing.
+#[test]
+fn a_panic_in_the_cleanup_of_the_loser_replaces_the_output() {
+    struct Bad;
+    impl AsyncClose for Bad {
+        async fn close(self, _: How) {
+            sleep(SHORT).await;
+            panic!("in the cleanup");
+        }
+    }
+    let message = message(|| {
+        heist_runtime::block_on(async {
+            let loser = using(Bad, async |_: &mut Bad| pending::<()>().await);
+            race(loser, sleep(SHORT)).await;
+        });
+    });
+    assert_eq!(message, "in the cleanup");
+}
+
+#[test]
+fn a_cancellation_from_outside_unwinds_both() {
+    let log = Log::default();
+    heist_runtime::block_on(async {
+        let both = race(holding("a", &log), holding("b", &log));
+        assert!(timeout(SHORT, both).await.is_err());
+        log.note("returned");
+    });
+    let mut log = log.take();
+    log[..2].sort();
+    assert_eq!(
+        log,
+        ["closed a Cancelled", "closed b Cancelled", "returned"]
+    );
+}
+
+/// An output that comes while a cancellation from outside unwinds the branches is returned.
+#[test]
+fn an_output_wins_over_a_cancellation_from_outside() {
+    heist_runtime::block_on(async {
+        let scope = Scope::new();
+        let saves = async {
+            let inner = catch(&Scope::new(), pending::<()>()).await;
+            assert!(matches!(inner, Exit::Cancelled(_)));
+            Cleanup::new(async { sleep(SHORT).await }).await;
+            7
+        };
+        let body = async {
+            let output = race(saves, async {
+                holding("other", &Log::default()).await;
+                8
+            });
+            let output = output.await;
+            assert!(cancel_requested());
+            output
+        };
+        let cancel = async {
+            sleep(SHORT).await;
+            scope.cancel(Reason::Explicit);
+        };
+        let (exit, ()) = heist_sync::join!(catch(&scope, body), cancel);
+        assert!(matches!(exit, Exit::Value(7)), "{exit:?}");
+    });
+}
+
+/// Control: without the drop of the body in the scope nobody waits for the adopted close.
+#[test]
+fn dropped_half_way_it_leaves_no_cleanup_behind() {
+    let log = Log::default();
+    heist_runtime::block_on(async {
+        let scope = Scope::new();
+        let body = async {
+            let mut both = Box::pin(race(holding("a", &log), pending()));
+            poll_fn(|cx| {
+                assert!(both.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            drop(both);
+        };
+        assert!(matches!(catch(&scope, body).await, Exit::Value(())));
+        log.note("returned");
+    });
+    assert_eq!(log.take(), ["closed a Dropped", "returned"]);
+}
+
+#[test]
+fn all_that_succeed_are_a_tuple() {
+    let outputs =
+        block_on(async { try_join!(async { Ok::<_, ()>(1) }, ready(Ok("two")), biased_yield(3),) });
+    assert_eq!(outputs, Ok((1, "two", 3)));
+    let one = block_on(async { try_join!(biased; ready(Ok::<_, ()>(1))) });
+    assert_eq!(one, Ok((1,)));
+}
+
+async fn biased_yield<T>(value: T) -> Result<T, ()> {
+    heist_sync::checkpoint().await;
+    Ok(value)
+}
+
+/// Control: as for the race.
+#[test]
+fn the_first_error_is_returned_after_the_others_have_unwound() {
+    let log = Log::default();
+    let result = heist_runtime::block_on(async {
+        let fails = async {
+            sleep(SHORT).await;
+            log.note("failed");
+            Err::<(), _>("error")
+        };
+        let holds = async {
+            holding("resource", &log).await;
+            Ok(())
+        };
+        let done = ready(Ok(String::from("dropped")));
+        let result = try_join!(done, holds, fails);
+        log.note("returned");
+        result
+    });
+    assert_eq!(result, Err("error"));
+    assert_eq!(
+        log.take(),
+        ["failed", "closed resource Cancelled", "returned"]
+    );
+}
+
+/// Control: without the probe, which finds out that it is lent, the timeout within is unwound and panics.
+#[test]
+fn what_is_lent_goes_on_after_an_error() {
+    let log = Log::default();
+    heist_runtime::block_on(async {
+        let started = Instant::now();
+        let mut lent = pin!(async {
+            let elapsed = timeout(4 * SHORT, pending::<()>()).await;
+            assert!(elapsed.is_err());
+            sleep(SHORT).await;
+            Ok(7)
+        });
+        let fails = async {
+            sleep(SHORT).await;
+            Err::<(), ()>(())
+        };
+        let holds = async {
+            holding("owned", &log).await;
+            Ok(())
+        };
+        assert_eq!(try_join!(&mut lent, lent_too(fails), holds), Err(()));
+        assert_eq!(lent.await, Ok(7));
+        assert!(started.elapsed() >= 5 * SHORT);
+    });
+    assert_eq!(log.take(), ["closed owned Cancelled"]);
+}
+
+async fn lent_too<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    race(future.as_mut(), pending()).await
+}
+
+/// With nothing but lent futures there is no scope, and nothing ends.
+#[test]
+fn only_what_is_lent_needs_no_scope() {
+    heist_runtime::block_on(async {
+        let mut slow = pin!(async {
+            timeout(4 * SHORT, pending::<()>()).await.unwrap_err();
+            Ok::<_, &str>(1)
+        });
+        let mut fails = pin!(async {
+            sleep(SHORT).await;
+            Err::<(), _>("error")
+        });
+        assert_eq!(try_join!(slow.as_mut(), fails.as_mut()), Err("error"));
+        assert_eq!(slow.await, Ok(1));
+    });
+}
+
+/// Control: as for the one that only waits.
+#[test]
+fn a_loser_that_was_never_polled_does_not_begin() {
+    let begun = Cell::new(false);
+    let result = block_on(async {
+        try_join!(biased; ready(Err::<(), _>(1)), async {
+            begun.set(true);
+            Ok(())
+        })
+    });
+    assert_eq!((result, begun.get()), (Err(1), false));
+}
+
+#[test]
+fn they_may_borrow_and_change_threads() {
+    fn send<F: Future + Send>(future: F) -> F {
+        future
+    }
+    let text = String::from("borrowed");
+    let length = send(async {
+        let length = race(async { text.len() }, pending()).await;
+        try_join!(async { Ok::<_, ()>(length) }, async { Ok(text.len()) })
+    });
+    let lengths = std::thread::scope(|s| s.spawn(|| block_on(length)).join().unwrap());
+    assert_eq!(lengths, Ok((8, 8)));
+    let here = RefCell::new(0);
+    block_on(race(async { *here.borrow_mut() += 1 }, pending()));
+    assert_eq!(here.into_inner(), 1);
+}
