@@ -55,7 +55,9 @@ use pin_project_lite::pin_project;
 /// # Cancel safety
 ///
 /// A wait for the next value that is dropped leaves the body where it is. Dropping the stream drops
-/// the body, wherever it is.
+/// the body, wherever it is. A body that has scopes within, such as a
+/// [`timeout`](crate::time::timeout()), unwinds with the scope that it is polled in, so give the wait
+/// for its next value none of its own that ends earlier than the stream.
 pub fn generate<T, F>(body: F) -> impl Stream<Item = T>
 where
     F: AsyncFnOnce(&mut Emitter<T>),

@@ -22,8 +22,8 @@
 //! # });
 //! ```
 //!
-//! [`generate`] writes a stream as a piece of ordinary code; [`iter`] and its kin make one of what
-//! is there. [`StreamExt`] has the methods of all streams, of which those that return a stream do
+//! [`generate`] writes a stream as a piece of ordinary code; [`iter`], [`once`], [`empty`] and
+//! [`pending`] make one of what is there. [`StreamExt`] has the methods of all streams, of which those that return a stream do
 //! nothing until that is asked for its next value.
 //!
 //! Names and semantics follow tokio-stream's, and futures-util's for what only that has. The trait
@@ -43,20 +43,31 @@ mod sources;
 mod generate;
 
 // From one stream to another.
+mod debug;
 mod map;
 mod filter;
 mod take;
+mod chain;
+mod chunks;
+mod concurrent;
+mod time;
 
 // From a stream to a future.
 mod next;
 mod collect;
+mod fold;
 
+pub use chain::{Chain, Fuse, Merge};
+pub use chunks::Chunks;
 pub use collect::{Collect, FromStream};
+pub use concurrent::{BufferUnordered, Buffered, ForEachConcurrent};
 pub use ext::StreamExt;
-pub use filter::Filter;
+pub use filter::{Filter, FilterMap};
+pub use fold::{Fold, ForEach};
 pub use futures_core::Stream;
 pub use generate::{Emit, Emitter, generate};
-pub use map::Map;
-pub use next::Next;
-pub use sources::{Iter, iter};
-pub use take::Take;
+pub use map::{Enumerate, Map, Then};
+pub use next::{Next, TryNext};
+pub use sources::{Empty, Iter, Once, Pending, empty, iter, once, pending};
+pub use take::{Skip, Take, TakeWhile};
+pub use time::{Throttle, Timeout};

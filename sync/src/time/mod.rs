@@ -24,7 +24,7 @@ pub use timeout::{Timeout, error, timeout, timeout_at};
 pub use std::time::Duration;
 
 /// The time so much after another; thirty years ahead if there is no such time on the clock.
-fn after(start: Instant, duration: Duration) -> Instant {
+pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
     const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start
         .checked_add(duration.min(THIRTY_YEARS))

@@ -151,7 +151,7 @@ pub mod error {
     pub struct Elapsed(());
 
     impl Elapsed {
-        pub(super) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self(())
         }
     }
