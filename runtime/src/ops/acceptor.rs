@@ -18,6 +18,7 @@ use crate::driver::remote::Remote;
 use crate::ops::SharedFd;
 use crate::ops::fd::adopt;
 use crate::ops::socket::{AcceptOne, accept_one};
+use crate::scope::PollLeaf;
 
 /// A multishot accept in the kernel's hands.
 #[derive(Debug)]
@@ -56,13 +57,16 @@ pub struct Acceptor {
     armed: Option<Multishot<Armed>>,
     /// A single accept, which finds its way to a worker when polled outside of them.
     elsewhere: Option<Op<AcceptOne>>,
+    leaf: PollLeaf,
 }
 
 impl Acceptor {
     /// An acceptor for the listening socket `fd`.
     #[must_use]
+    #[track_caller]
     pub fn new(fd: SharedFd) -> Self {
         Self {
+            leaf: PollLeaf::here(),
             fd,
             armed: None,
             elsewhere: None,
@@ -82,11 +86,20 @@ impl Acceptor {
     /// Those of `accept(2)`. After `EMFILE` or `ENFILE` (too many open files) the listener still works:
     /// call again when descriptors have been closed, and not at once.
     pub async fn accept(&mut self) -> io::Result<OwnedFd> {
+        self.leaf.reset();
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
     /// As [`accept`](Self::accept), for hand-written futures.
+    ///
+    /// In a cancelled scope no wait begins; one that has begun gets what arrives.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        ready!(self.leaf.start());
+        let result = self.poll_started(cx);
+        self.leaf.polled(result)
+    }
+
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         loop {
             if let Some(accept) = &mut self.elsewhere {
                 let accepted = ready!(Pin::new(accept).poll(cx));

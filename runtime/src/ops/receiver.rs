@@ -22,6 +22,7 @@ use crate::driver::op::Op;
 use crate::driver::remote::Remote;
 use crate::ops::socket::{PollReady, poll_ready};
 use crate::ops::{IoBufMut, SharedFd};
+use crate::scope::PollLeaf;
 
 /// Receives between two looks at where the data arrives.
 const FOLLOW_INTERVAL: u32 = 16;
@@ -73,13 +74,16 @@ pub struct Receiver {
     moving_to: Option<usize>,
     until_follow: u32,
     at_end: bool,
+    leaf: PollLeaf,
 }
 
 impl Receiver {
     /// A receiver for the stream socket `fd`; there should be one only, or each gets a part.
     #[must_use]
+    #[track_caller]
     pub fn new(fd: SharedFd) -> Self {
         Self {
+            leaf: PollLeaf::here(),
             fd,
             armed: None,
             waiting: None,
@@ -101,11 +105,20 @@ impl Receiver {
     ///
     /// Those of `recv(2)`, such as a reset connection.
     pub async fn recv(&mut self) -> io::Result<Option<Buf>> {
+        self.leaf.reset();
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// As [`recv`](Self::recv), for hand-written futures.
+    ///
+    /// In a cancelled scope no wait begins; one that has begun gets what arrives.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
+        ready!(self.leaf.start());
+        let result = self.poll_started(cx);
+        self.leaf.polled(result)
+    }
+
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
         loop {
             if self.at_end {
                 return Poll::Ready(Ok(None));

@@ -94,3 +94,47 @@ impl Leaf {
         self.at
     }
 }
+
+/// The same for what is polled again and again and is no future by itself, such as a receiver: each wait, from
+/// a first poll to a result, is a leaf.
+#[derive(Debug, Clone, Copy)]
+pub struct PollLeaf {
+    leaf: Leaf,
+    waits: bool,
+}
+
+impl PollLeaf {
+    /// Made by the caller of the function that calls this, if that has `#[track_caller]`.
+    #[must_use]
+    #[track_caller]
+    pub const fn here() -> Self {
+        Self {
+            leaf: Leaf::here(),
+            waits: false,
+        }
+    }
+
+    /// Before each poll: pending when a wait would begin in a cancelled scope.
+    #[inline]
+    pub fn start(&self) -> Poll<()> {
+        if self.waits {
+            return Poll::Ready(());
+        }
+        self.leaf.start()
+    }
+
+    /// After each poll.
+    #[inline]
+    pub fn polled<T>(&mut self, result: Poll<T>) -> Poll<T> {
+        self.waits = result.is_pending();
+        if self.waits {
+            return self.leaf.pending();
+        }
+        result
+    }
+
+    /// A wait was given up: the next poll begins another.
+    pub fn reset(&mut self) {
+        self.waits = false;
+    }
+}

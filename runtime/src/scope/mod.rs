@@ -55,7 +55,7 @@ pub use catch::{Catch, catch};
 pub use cleanup::{Cleanup, CleanupCounts, cleanup_counts, count_skipped};
 pub use exit::{Exit, Reason, unwound};
 pub use handle::{Scope, current_deadline};
-pub use leaf::{Leaf, cancel_requested};
+pub use leaf::{Leaf, PollLeaf, cancel_requested};
 pub use shield::{Shield, shield};
 pub use token::LeafToken;
 pub(crate) use watch::note_begun;
