@@ -41,6 +41,8 @@ mod ext;
 // Where streams come from.
 mod sources;
 mod generate;
+/// Channels as streams.
+pub mod wrappers;
 
 // From one stream to another.
 mod debug;
