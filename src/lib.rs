@@ -97,6 +97,9 @@ pub use heist_sync::{
 #[cfg(feature = "sync")]
 pub use heist_sync::{race, try_join};
 
+#[cfg(all(feature = "sync", feature = "macros"))]
+pub use heist_sync::select;
+
 #[cfg(not(feature = "sync"))]
 pub use heist_runtime::time;
 

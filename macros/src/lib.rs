@@ -5,12 +5,14 @@
 //! - `args`: what may stand in the parentheses.
 //! - `function`: the function below, whose body stays tokens.
 //! - `expand`: what both become.
+//! - `select`: the inside of `heist::select!`.
 
 #![forbid(unsafe_code)]
 
 mod args;
 mod function;
 mod expand;
+mod select;
 
 use proc_macro::TokenStream;
 
@@ -108,4 +110,11 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(Kind::Test, args.into(), item.into()).into()
+}
+
+/// The inside of `heist::select!`, which is documented there.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    select::expand(input.into()).into()
 }

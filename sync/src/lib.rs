@@ -97,4 +97,6 @@ pub mod __private {
     pub use crate::branches::ownership::{Lent, Owned, Ownership, Probe, ProbeOwned};
     pub use crate::branches::race::{Eligible, Nobody, Race, RaceBranches, Winner};
     pub use crate::branches::try_join::{Failure, TryBranches, TryJoin};
+    #[cfg(feature = "macros")]
+    pub use heist_macros::select;
 }

@@ -7,7 +7,7 @@
 //! - `join`: [`join!`](crate::join), until all are done
 //! - `contest`: how losers unwind
 //! - `try_join`: [`try_join!`](crate::try_join), until one fails
-//! - `race`: [`race`](crate::race()), until one is done
+//! - `race`: [`race`](crate::race()), until one is done; `select`: `select!`, with handlers
 
 pub(crate) mod list;
 pub(crate) mod ownership;
@@ -15,3 +15,5 @@ pub(crate) mod join;
 pub(crate) mod contest;
 pub(crate) mod try_join;
 pub(crate) mod race;
+#[cfg(feature = "macros")]
+mod select;

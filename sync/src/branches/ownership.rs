@@ -38,6 +38,11 @@ impl<F> Probe<F> {
     pub fn of(_: &F) -> Self {
         Self(PhantomData)
     }
+
+    /// Asks about a future that may not be there.
+    pub fn of_option(_: &Option<F>) -> Self {
+        Self(PhantomData)
+    }
 }
 
 impl<F: ?Sized> Probe<&mut F> {
