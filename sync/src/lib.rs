@@ -9,6 +9,7 @@
 //! - [`Notify`]: wake-ups without a value, for one or for all.
 //! - [`Event`]: a flag to be waited for.
 //! - [`RwLock`]: a value for many readers or one writer, first come, first served.
+//! - [`Queue`], [`PriorityQueue`] and [`LifoQueue`]: items for whoever gets them first.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
@@ -35,6 +36,9 @@
 //! | [`mpsc::Sender::send`], [`mpsc::Sender::send_timeout`] | the item, and the place in the queue; room that it was given goes to the next in turn |
 //! | [`mpsc::Sender::reserve`] and its kin | the place in the queue; room that it was given goes to the next in turn |
 //! | [`RwLock::read`], [`RwLock::write`] and their kin | loses the place in the queue; what was given goes to the next in turn |
+//! | [`Queue::get`](queue::AnyQueue::get) | loses the place in the queue; an item given but not returned yet goes to the next in turn, or back to its place |
+//! | [`Queue::put`](queue::AnyQueue::put) | loses the place in the queue, and the item unless it was put |
+//! | [`Queue::join`](queue::AnyQueue::join) | nothing |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -63,6 +67,7 @@ mod mutex;
 mod notify;
 mod event;
 mod rwlock;
+pub mod queue;
 pub mod oneshot;
 pub mod mpsc;
 mod branches;
@@ -79,6 +84,7 @@ pub use group::{JoinSet, as_completed, task_group};
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use notify::{Notified, Notify};
+pub use queue::{LifoQueue, PriorityQueue, Queue, QueueShutDown};
 pub use resource::{AsyncClose, ExitStack, How, exit_stack, finally, on_cancel, try_using, using};
 pub use rwlock::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard, RwLockReadGuard,
