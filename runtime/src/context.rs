@@ -129,6 +129,13 @@ pub(crate) fn cleanup_grace() -> Option<Duration> {
     with_worker(|worker| worker.shared().config.cleanup_grace).flatten()
 }
 
+/// The name of the task that is being polled on this thread, if it has one.
+#[must_use]
+pub fn current_task_name() -> Option<String> {
+    let name = |worker: &Worker| worker.current()?.header().name().map(str::to_owned);
+    with_worker(name).flatten()
+}
+
 /// Sends the current task to another worker when its poll ends woken.
 pub(crate) fn migrate_current(to: usize) {
     let _: Option<()> = with_worker(|worker| worker.migrate_current(to));

@@ -38,6 +38,8 @@ pub(crate) enum Message {
     Unlink(TaskRef),
     /// A timer of this worker's wheel was dropped elsewhere.
     DropTimer(TimerKey),
+    /// Tell which tasks there are.
+    Dump(Arc<crate::task::dump_request::Collector>),
 }
 
 /// A ring, with the lock that says who drains its CQ.

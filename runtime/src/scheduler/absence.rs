@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::driver::remote::Message;
 use crate::scheduler::shared::{Peer, Shared};
 use crate::scheduler::worker::Worker;
+use crate::task::dump_request::gather;
 use crate::task::list::OwnedList;
 
 /// The tasks a worker is responsible for. They belong to the thread that runs the worker; while there is
@@ -76,15 +77,17 @@ impl Shared {
         if peer.present.load(Ordering::SeqCst) {
             return;
         }
-        if self.settle_mail(peer) {
+        if self.settle_mail(index, peer) {
             self.wake_one(index + 1);
         }
     }
 
     /// Returns whether tasks came into the injector.
     #[cold]
-    fn settle_mail(&self, peer: &Peer) -> bool {
+    fn settle_mail(&self, index: usize, peer: &Peer) -> bool {
         let mut ended = Vec::new();
+        let mut asked = Vec::new();
+        let mut found = Vec::new();
         let mut injected = false;
         {
             let _absence = peer.tasks.lock();
@@ -102,14 +105,24 @@ impl Shared {
                     ended.push(task);
                     None
                 }
+                Message::Dump(collector) => {
+                    asked.push(collector);
+                    None
+                }
                 // A worker that is left has no timers, and mostly no operations.
                 Message::DropTimer(_) => None,
                 Message::Cancel(_) if peer.remote.in_flight() == 0 => None,
                 other => Some(other),
             });
+            if !asked.is_empty() {
+                found = gather(&peer.tasks.list);
+            }
         }
         for task in ended {
             task.drop_reference();
+        }
+        for collector in asked {
+            collector.answer(index, found.clone());
         }
         injected
     }

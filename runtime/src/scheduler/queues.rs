@@ -19,6 +19,7 @@ use crate::metrics::{add, bump};
 use crate::scheduler::shared::Peer;
 use crate::scheduler::worker::{Lane, Worker};
 use crate::task::TaskRef;
+use crate::task::dump_request::gather;
 use crate::task::raw::Header;
 
 /// Tasks that may run from the LIFO slot one after another before the queue gets a turn.
@@ -256,6 +257,7 @@ impl Worker {
                     task.drop_reference();
                 }
                 Message::DropTimer(key) => self.timers().remove(key),
+                Message::Dump(collector) => collector.answer(self.index(), gather(self.list())),
             }
         }
         true

@@ -6,7 +6,7 @@
 //! - `cell`: the future and its output; `waker`
 //! - `join`, `abort`, `cancel_on_drop`, `error`: the handles, and why a task has no value
 //! - `list`: the tasks a worker is responsible for
-//! - `dump`: the tree of tasks and scopes
+//! - `dump`: the tree of tasks and scopes; `dump_request`: asking the workers for it; `dump_signal`
 //! - `id`, `builder`, `yield_now`
 
 pub(crate) mod state;
@@ -20,6 +20,8 @@ mod error;
 pub(crate) mod list;
 mod id;
 pub(crate) mod dump;
+pub(crate) mod dump_request;
+mod dump_signal;
 mod builder;
 mod yield_now;
 
@@ -27,11 +29,24 @@ pub use abort::AbortHandle;
 pub use builder::Builder;
 pub use cancel_on_drop::CancelOnDrop;
 pub use dump::DumpNode;
+pub use dump_request::{TaskTree, dump_tasks};
 pub use error::JoinError;
 pub use id::Id;
 pub use join::JoinHandle;
 pub use yield_now::{YieldNow, yield_now};
 
-pub use crate::context::current_task_id as try_id;
+pub use crate::context::{current_task_id as try_id, current_task_name as name};
 
 pub(crate) use raw::TaskRef;
+
+/// The id of the current task (asyncio: `current_task`).
+///
+/// # Panics
+///
+/// Outside tasks, also in the future of `block_on`; see [`try_id`].
+#[must_use]
+#[track_caller]
+pub fn id() -> Id {
+    try_id()
+        .expect("`task::id` was called outside a task; `task::try_id` says whether there is one")
+}
