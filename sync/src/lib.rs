@@ -10,6 +10,8 @@
 //! - [`Event`]: a flag to be waited for.
 //! - [`RwLock`]: a value for many readers or one writer, first come, first served.
 //! - [`Queue`], [`PriorityQueue`] and [`LifoQueue`]: items for whoever gets them first.
+//! - [`OnceCell`]: a value that is made once, by whoever needs it first.
+//! - [`Barrier`]: a point where tasks wait for each other.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
@@ -39,6 +41,8 @@
 //! | [`Queue::get`](queue::AnyQueue::get) | loses the place in the queue; an item given but not returned yet goes to the next in turn, or back to its place |
 //! | [`Queue::put`](queue::AnyQueue::put) | loses the place in the queue, and the item unless it was put |
 //! | [`Queue::join`](queue::AnyQueue::join) | nothing |
+//! | [`OnceCell::get_or_init`], [`OnceCell::get_or_try_init`] | loses the place in the queue, or drops the future that makes the value, and the next in turn starts anew |
+//! | [`Barrier::wait`] | takes the arrival back, unless the barrier has opened |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -68,6 +72,8 @@ mod notify;
 mod event;
 mod rwlock;
 pub mod queue;
+mod once_cell;
+mod barrier;
 pub mod oneshot;
 pub mod mpsc;
 mod branches;
@@ -77,6 +83,7 @@ pub mod resource;
 pub mod group;
 pub mod stream;
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use branches::race::race;
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
 pub use event::Event;
@@ -84,6 +91,7 @@ pub use group::{JoinSet, as_completed, task_group};
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use notify::{Notified, Notify};
+pub use once_cell::{OnceCell, SetError};
 pub use queue::{LifoQueue, PriorityQueue, Queue, QueueShutDown};
 pub use resource::{AsyncClose, ExitStack, How, exit_stack, finally, on_cancel, try_using, using};
 pub use rwlock::{
