@@ -12,6 +12,7 @@
 //! - [`Queue`], [`PriorityQueue`] and [`LifoQueue`]: items for whoever gets them first.
 //! - [`OnceCell`]: a value that is made once, by whoever needs it first.
 //! - [`Barrier`]: a point where tasks wait for each other.
+//! - [`Condition`]: tasks that wait until the value of a mutex changes.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
@@ -43,6 +44,7 @@
 //! | [`Queue::join`](queue::AnyQueue::join) | nothing |
 //! | [`OnceCell::get_or_init`], [`OnceCell::get_or_try_init`] | loses the place in the queue, or drops the future that makes the value, and the next in turn starts anew |
 //! | [`Barrier::wait`] | takes the arrival back, unless the barrier has opened |
+//! | [`Condition::wait`], [`Condition::wait_for`] | loses the place in the queue and the lock; a notification meant for it alone goes to the next in turn |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -74,6 +76,7 @@ mod rwlock;
 pub mod queue;
 mod once_cell;
 mod barrier;
+mod condition;
 pub mod oneshot;
 pub mod mpsc;
 mod branches;
@@ -86,6 +89,7 @@ pub mod stream;
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use branches::race::race;
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
+pub use condition::Condition;
 pub use event::Event;
 pub use group::{JoinSet, as_completed, task_group};
 pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};

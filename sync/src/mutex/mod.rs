@@ -113,7 +113,12 @@ impl<T: ?Sized> Mutex<T> {
     /// Dropping the future loses only the place in the queue.
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
-        self.permits.take(1, Leaf::here()).then(move |taken| {
+        self.lock_at(Leaf::here())
+    }
+
+    /// Waits for the lock in the name of another leaf.
+    pub(crate) fn lock_at(&self, leaf: Leaf) -> impl Future<Output = MutexGuard<'_, T>> {
+        self.permits.take(1, leaf).then(move |taken| {
             granted(taken);
             MutexGuard::new(self)
         })
