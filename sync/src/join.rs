@@ -3,10 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+
+use heist_runtime::scope::watch;
+
+use crate::branches::contest::{Contest, decide};
+use crate::branches::list::{Losers, Payload};
 
 /// Runs all futures at the same time, in this task, and returns their outputs in the same order.
 ///
@@ -61,23 +67,27 @@ where
 ///
 /// # Errors
 ///
-/// The first error there is. The other futures are dropped before it is returned.
+/// The first error there is. The other futures are cancelled, and it is returned after they have unwound,
+/// with all cleanup.
 ///
 /// # Panics
 ///
-/// As [`join_all`].
+/// A panic of one of the futures is a failure too: it goes through after the others have unwound. So does
+/// a panic in their cleanup, in place of the error.
 ///
 /// # Cancel safety
 ///
 /// Dropping it drops all futures, and the outputs of those already done.
-pub fn try_join_all<I, T, E>(futures: I) -> TryJoinAll<I::Item>
+pub fn try_join_all<I, T, E>(futures: I) -> impl Future<Output = Result<Vec<T>, E>> + use<I, T, E>
 where
     I: IntoIterator,
     I::Item: Future<Output = Result<T, E>>,
 {
-    TryJoinAll {
+    let mut attempt = Attempt {
         children: Children::new(futures),
-    }
+        panicked: None,
+    };
+    async move { decide("try_join_all", Pin::new(&mut attempt)).await }
 }
 
 /// Waits for many futures. Made by [`join_all`].
@@ -86,54 +96,103 @@ pub struct JoinAll<F: Future> {
     children: Children<F>,
 }
 
-/// Waits for many futures, or the first error. Made by [`try_join_all`].
-#[must_use = "a future does nothing unless it is awaited"]
-pub struct TryJoinAll<F: Future> {
+/// What [`try_join_all`] runs.
+struct Attempt<F: Future> {
     children: Children<F>,
+    panicked: Option<Payload>,
 }
 
 // The futures are pinned in boxes of their own, and nothing else of it is ever pinned.
 impl<F: Future> Unpin for JoinAll<F> {}
-impl<F: Future> Unpin for TryJoinAll<F> {}
+impl<F: Future> Unpin for Attempt<F> {}
 
 impl<F: Future> Future for JoinAll<F> {
     type Output = Vec<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.children.poll_woken(cx, |_| false);
+        let mut poll = Children::poll_one;
+        self.children.poll_woken(cx, &mut poll);
         self.children.take_outputs().map(Iterator::collect)
     }
 }
 
-impl<F, T, E> Future for TryJoinAll<F>
+impl<F, T, E> Contest for Attempt<F>
 where
     F: Future<Output = Result<T, E>>,
 {
-    type Output = Result<Vec<T>, E>;
+    type Decision = Result<Vec<T>, E>;
+    type Branches = Self;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.children.poll_woken(cx, Result::is_err) {
-            // All but the failure is dropped first: the losers must not outlive the decision.
-            let slots = mem::take(&mut self.children.slots);
-            let failure = slots
-                .into_iter()
-                .filter_map(Slot::output)
-                .find_map(Result::err);
-            return Poll::Ready(Err(failure.expect("a failed output stays in its slot")));
+    fn poll_decision(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Decision, Payload>> {
+        let Self { children, panicked } = &mut *self;
+        let mut failure = None;
+        let mut poll = |children: &mut Children<F>, index: usize, cx: &mut Context<'_>| {
+            match children.poll_out(index, cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(Ok(output))) => {
+                    children.slots[index] = Slot::Done(Ok(output));
+                    return false;
+                }
+                Poll::Ready(Ok(Err(error))) => failure = Some(error),
+                Poll::Ready(Err(payload)) => *panicked = Some(payload),
+            }
+            true
+        };
+        children.poll_woken(cx, &mut poll);
+        if let Some(payload) = panicked.take() {
+            return Poll::Ready(Err(payload));
         }
-        self.children.take_outputs().map(Iterator::collect)
+        if let Some(error) = failure {
+            return Poll::Ready(Ok(Err(error)));
+        }
+        children
+            .take_outputs()
+            .map(|outputs| Ok(outputs.collect::<Result<_, _>>()))
+    }
+
+    fn branches(self: Pin<&mut Self>) -> Pin<&mut Self> {
+        self
+    }
+}
+
+impl<F: Future> Losers for Attempt<F> {
+    const ANY_OWNED: bool = true;
+
+    fn any_running(&self) -> bool {
+        self.children.running > 0
+    }
+
+    fn any_unwinding(&self, _: bool) -> bool {
+        self.children.slots.iter().any(Slot::unwinds)
+    }
+
+    fn poll_unwinding(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: bool,
+        panicked: &mut dyn FnMut(Payload),
+    ) {
+        let children = &mut self.children;
+        for index in 0..children.slots.len() {
+            if children.slots[index].unwinds()
+                && let Poll::Ready(Err(payload)) = children.poll_out(index, cx)
+            {
+                panicked(payload);
+            }
+        }
+    }
+
+    fn drop_all(mut self: Pin<&mut Self>) {
+        self.children.slots.clear();
     }
 }
 
 impl<F: Future> fmt::Debug for JoinAll<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.children.fmt_as("JoinAll", f)
-    }
-}
-
-impl<F: Future> fmt::Debug for TryJoinAll<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.children.fmt_as("TryJoinAll", f)
     }
 }
 
@@ -153,16 +212,25 @@ struct Children<F: Future> {
 /// A future, then its output.
 enum Slot<F: Future> {
     /// A box of its own keeps the future in place without unsafe code, and frees it once done.
-    Running(Pin<Box<F>>),
+    Running {
+        future: Pin<Box<F>>,
+        /// Whether it has begun something that has to unwind.
+        begun: bool,
+    },
     Done(F::Output),
+    Gone,
 }
 
 impl<F: Future> Slot<F> {
     fn output(self) -> Option<F::Output> {
         match self {
-            Self::Running(_) => None,
+            Self::Running { .. } | Self::Gone => None,
             Self::Done(output) => Some(output),
         }
+    }
+
+    fn unwinds(&self) -> bool {
+        matches!(self, Self::Running { begun: true, .. })
     }
 }
 
@@ -173,7 +241,10 @@ impl<F: Future> Children<F> {
     fn new(futures: impl IntoIterator<Item = F>) -> Self {
         let slots: Vec<_> = futures
             .into_iter()
-            .map(|future| Slot::Running(Box::pin(future)))
+            .map(|future| Slot::Running {
+                future: Box::pin(future),
+                begun: false,
+            })
             .collect();
         let running = slots.len();
         let ready = (running > Self::FEW).then(|| Ready::with_all(running));
@@ -186,11 +257,16 @@ impl<F: Future> Children<F> {
         }
     }
 
-    /// Polls the futures that may be ready. Stops and returns `true` at an output that decides.
-    fn poll_woken(&mut self, cx: &mut Context<'_>, decides: fn(&F::Output) -> bool) -> bool {
+    /// Has the futures polled that may be ready, up to one for which `poll` returns that it decides.
+    fn poll_woken(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: &mut impl FnMut(&mut Self, usize, &mut Context<'_>) -> bool,
+    ) {
         assert!(!self.finished, "polled again after it was done");
         let Some(ready) = self.ready.clone() else {
-            return (0..self.slots.len()).any(|index| self.poll_one(index, cx, decides));
+            self.finished |= (0..self.slots.len()).any(|index| poll(self, index, cx));
+            return;
         };
         let mut batch = ready.start_poll(cx.waker(), mem::take(&mut self.spare));
         let mut decided = false;
@@ -200,32 +276,42 @@ impl<F: Future> Children<F> {
             child.queued.swap(false, AcqRel);
             let index = child.index;
             let waker = Waker::from(child);
-            decided = self.poll_one(index, &mut Context::from_waker(&waker), decides);
+            decided = poll(self, index, &mut Context::from_waker(&waker));
             if decided {
                 break;
             }
         }
         self.spare = batch;
-        decided
+        self.finished |= decided;
     }
 
-    fn poll_one(
-        &mut self,
-        index: usize,
-        cx: &mut Context<'_>,
-        decides: fn(&F::Output) -> bool,
-    ) -> bool {
-        let Slot::Running(future) = &mut self.slots[index] else {
-            return false;
+    /// Decides nothing.
+    fn poll_one(&mut self, index: usize, cx: &mut Context<'_>) -> bool {
+        if let Slot::Running { future, .. } = &mut self.slots[index]
+            && let Poll::Ready(output) = future.as_mut().poll(cx)
+        {
+            self.slots[index] = Slot::Done(output);
+            self.running -= 1;
+        }
+        false
+    }
+
+    /// Polls a future if it is there; once it is done, or has panicked, it is dropped.
+    fn poll_out(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Result<F::Output, Payload>> {
+        let Slot::Running { future, begun } = &mut self.slots[index] else {
+            return Poll::Pending;
         };
-        let Poll::Ready(output) = future.as_mut().poll(cx) else {
-            return false;
+        let (polled, begins) =
+            watch(|| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))));
+        *begun |= begins;
+        let output = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
         };
-        let decided = decides(&output);
-        self.slots[index] = Slot::Done(output);
         self.running -= 1;
-        self.finished |= decided;
-        decided
+        let dropped = catch_unwind(AssertUnwindSafe(|| self.slots[index] = Slot::Gone));
+        Poll::Ready(output.and_then(|output| dropped.map(|()| output)))
     }
 
     /// The outputs, once all futures are done.

@@ -92,7 +92,7 @@ pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
 pub use condition::Condition;
 pub use event::Event;
 pub use group::{JoinSet, as_completed, task_group};
-pub use join::{JoinAll, TryJoinAll, join_all, try_join_all};
+pub use join::{JoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use notify::{Notified, Notify};
 pub use once_cell::{OnceCell, SetError};

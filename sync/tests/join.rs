@@ -276,5 +276,5 @@ fn with_a_semaphore_inside_at_most_so_many_run() {
 fn it_is_send_if_the_futures_are() {
     fn check<T: Send + Unpin>(_: T) {}
     check(join_all([ready(1)]));
-    check(try_join_all([ready(Ok::<(), ()>(()))]));
+    check(Box::pin(try_join_all([ready(Ok::<(), ()>(()))])));
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Counter, block_on, poll_once};
 use heist_runtime::scope::{Cleanup, Exit, Reason, Scope, cancel_requested, catch};
 use heist_sync::time::{Duration, Instant, sleep, timeout};
-use heist_sync::{AsyncClose, How, oneshot, race, try_join, using};
+use heist_sync::{AsyncClose, How, oneshot, race, try_join, try_join_all, using};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -340,4 +340,30 @@ fn they_may_borrow_and_change_threads() {
     let here = RefCell::new(0);
     block_on(race(async { *here.borrow_mut() += 1 }, pending()));
     assert_eq!(here.into_inner(), 1);
+}
+
+/// Control: with a `Slot::unwinds` that is never true, the resources are closed too late.
+#[test]
+fn try_join_all_returns_after_the_others_have_unwound() {
+    for count in [2, 40] {
+        let log = Log::default();
+        let result = heist_runtime::block_on(async {
+            let result = try_join_all((0..count).map(async |n| {
+                if n == 1 {
+                    sleep(SHORT).await;
+                    return Err(n);
+                }
+                holding("resource", &log).await;
+                Ok(())
+            }));
+            let result = result.await;
+            log.note("returned");
+            result
+        });
+        assert_eq!(result, Err(1));
+        let log = log.take();
+        assert_eq!(log.len(), count);
+        assert_eq!(log[0], "closed resource Cancelled");
+        assert_eq!(log[count - 1], "returned");
+    }
 }
