@@ -56,6 +56,9 @@
 //!
 //! [`net::http`] fetches, [`Builder`] configures, [`RuntimeMetrics`] counts, and [`ops`] is the layer below.
 //!
+//! For those who know another runtime there is a page each: [coming from
+//! asyncio](guides::coming_from_asyncio), [coming from tokio](guides::coming_from_tokio).
+//!
 //! # Cancel safety
 //!
 //! Dropping a future of Heist never leaks or corrupts anything; each says whether it loses anything. See
@@ -108,6 +111,10 @@ pub use heist_net as net;
 
 #[cfg(feature = "macros")]
 pub use heist_macros::{main, test};
+
+// Their examples use everything.
+#[cfg(all(feature = "sync", feature = "net", feature = "macros"))]
+pub mod guides;
 
 #[doc(hidden)]
 pub use heist_runtime::macro_support;
