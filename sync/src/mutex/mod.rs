@@ -233,3 +233,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
         f.finish()
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;

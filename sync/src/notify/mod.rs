@@ -309,6 +309,8 @@ impl fmt::Debug for Notify {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

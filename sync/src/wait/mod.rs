@@ -22,7 +22,6 @@
 //! entry, [pops](Locked::pop_front) that, unlocks, and wakes. Wakers, and destructors that are not
 //! the crate's own, run without the lock; [`WakeBatch`] helps.
 
-#[allow(dead_code, reason = "`Notify` and the channels use the rest")]
 mod queue;
 mod wake;
 mod permits;
