@@ -15,6 +15,7 @@
 //! - [`Condition`]: tasks that wait until the value of a mutex changes.
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
+//! - [`watch`]: the last value of something, for all who watch it.
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
 //!   the first of them.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
@@ -45,6 +46,7 @@
 //! | [`OnceCell::get_or_init`], [`OnceCell::get_or_try_init`] | loses the place in the queue, or drops the future that makes the value, and the next in turn starts anew |
 //! | [`Barrier::wait`] | takes the arrival back, unless the barrier has opened |
 //! | [`Condition::wait`], [`Condition::wait_for`] | loses the place in the queue and the lock; a notification meant for it alone goes to the next in turn |
+//! | [`watch::Receiver::changed`], [`watch::Receiver::wait_for`], [`watch::Sender::closed`] | nothing |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -79,6 +81,7 @@ mod barrier;
 mod condition;
 pub mod oneshot;
 pub mod mpsc;
+pub mod watch;
 mod branches;
 mod join;
 pub mod cancel;
