@@ -80,17 +80,33 @@ fn compare(chapter: &str) -> String {
     rust
 }
 
-/// Where cargo puts an example: beside the folder of the tests.
+/// The program that cargo has made of an example.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this program");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
     let program = profile.join("examples").join(name);
     assert!(
-        program.exists(),
-        "there is no {}: `cargo test` builds the examples, with `--test` build them before",
+        is_fresh(&program),
+        "{} is missing or older than its sources: `cargo test` builds the examples, but with a choice \
+         such as `--test chapters` it does not, and `cargo build --examples` has to come first",
         program.display()
     );
     program
+}
+
+/// Whether a program is newer than all its sources, which cargo lists beside it. One whose name has a
+/// space is not looked at.
+fn is_fresh(program: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified());
+    let Ok(built) = modified(program) else {
+        return false;
+    };
+    let sources = std::fs::read_to_string(program.with_extension("d")).expect("cargo's list");
+    let (_, sources) = sources.split_once(": ").expect("a list of sources");
+    sources
+        .split_whitespace()
+        .filter_map(|source| modified(Path::new(source)).ok())
+        .all(|source| source <= built)
 }
 
 fn source(chapter: &str, extension: &str) -> PathBuf {
