@@ -18,6 +18,8 @@
 //! - [`watch`]: the last value of something, for all who watch it.
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
 //!   the first of them.
+//! - [`broadcast`]: many items from many tasks to many, each of whom gets all.
+//! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //! - [`stream`]: values one after another, and generators of them.
 //!
@@ -47,6 +49,7 @@
 //! | [`Barrier::wait`] | takes the arrival back, unless the barrier has opened |
 //! | [`Condition::wait`], [`Condition::wait_for`] | loses the place in the queue and the lock; a notification meant for it alone goes to the next in turn |
 //! | [`watch::Receiver::changed`], [`watch::Receiver::wait_for`], [`watch::Sender::closed`] | nothing |
+//! | [`broadcast::Receiver::recv`], [`broadcast::Sender::closed`] | nothing |
 //! | [`time::sleep`] | stops the timer |
 //! | [`time::timeout()`](time::timeout()) | drops the future within, which is as safe as that is |
 //! | [`using`], [`exit_stack`] | nothing: the resources are closed by the scope around |
@@ -82,6 +85,7 @@ mod condition;
 pub mod oneshot;
 pub mod mpsc;
 pub mod watch;
+pub mod broadcast;
 mod branches;
 mod join;
 pub mod cancel;

@@ -1,0 +1,71 @@
+//! The interleavings of small scenarios. Run with
+//! `RUSTFLAGS="--cfg loom" cargo test -p heist-sync --release --lib loom`.
+
+use super::channel;
+use super::error::RecvError;
+use loom::future::block_on;
+use loom::thread;
+
+/// Explores every interleaving with up to two involuntary switches of threads.
+fn model(scenario: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(scenario);
+}
+
+/// A lost wake-up would block a receiver for ever, which loom reports.
+#[test]
+fn loom_everybody_gets_the_item_and_the_end() {
+    model(|| {
+        let (sender, mut receiver) = channel(2);
+        let mut other = sender.subscribe();
+        let thread = thread::spawn(move || {
+            assert_eq!(block_on(other.recv()), Ok(1));
+            assert_eq!(block_on(other.recv()), Err(RecvError::Closed));
+        });
+        let sending = thread::spawn(move || assert_eq!(sender.send(1).ok(), Some(2)));
+        assert_eq!(block_on(receiver.recv()), Ok(1));
+        assert_eq!(block_on(receiver.recv()), Err(RecvError::Closed));
+        thread.join().unwrap();
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_overwriting_races_with_reading() {
+    model(|| {
+        let (sender, mut receiver) = channel(1);
+        let thread = thread::spawn(move || {
+            for item in 0..3_u64 {
+                assert!(sender.send(item).is_ok());
+            }
+        });
+        let mut expected = 0;
+        loop {
+            match block_on(receiver.recv()) {
+                Ok(item) => {
+                    assert_eq!(item, expected);
+                    expected += 1;
+                }
+                Err(RecvError::Lagged(missed)) => expected += missed,
+                Err(RecvError::Closed) => break,
+            }
+        }
+        assert_eq!(expected, 3);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_the_last_receiver_ends_the_wait_for_that() {
+    model(|| {
+        let (sender, receiver) = channel::<u32>(1);
+        let other = sender.subscribe();
+        let threads = [receiver, other].map(|receiver| thread::spawn(move || drop(receiver)));
+        block_on(sender.closed());
+        assert_eq!(sender.receiver_count(), 0);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
