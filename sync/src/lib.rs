@@ -1,4 +1,5 @@
-//! Semaphores, time and combinators for the Heist runtime.
+//! The asyncio programming model for the Heist runtime: time, locks, channels, streams, and cancellation
+//! that unwinds.
 //!
 //! In reading order:
 //!
@@ -19,16 +20,19 @@
 //! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
 //!   the first of them.
 //! - [`broadcast`]: many items from many tasks to many, each of whom gets all.
-//! - [`join!`]: a few futures of different types within one task.
 //! - [`join_all`] and [`try_join_all`]: many futures within one task.
 //! - [`stream`]: values one after another, and generators of them.
+//! - [`cancel`]: scopes that are cancelled by themselves, shields, and tokens that ask.
+//! - [`resource`]: [`using`], [`finally`] and their kin, cleanup that awaits.
+//! - [`group`]: [`task_group`] and [`JoinSet`], tasks that belong together.
 //!
-//! Only `time` needs the runtime. The rest works under any executor, since it knows nothing but
-//! wakers. Names and signatures follow tokio's where both have the same thing.
+//! Time and whatever spawns need the runtime. Locks, channels, queues and tokens work under any executor,
+//! since they know nothing but wakers. Names and signatures follow tokio's where both have the same thing.
 //!
 //! # Cancel safety
 //!
-//! A future is cancelled by dropping it. What that loses, per operation:
+//! What is cancelled in Heist unwinds (see [`cancel`]), and every wait of this crate ends then without losing
+//! anything. A future may also just be dropped, as foreign combinators do. What that loses, per operation:
 //!
 //! | operation | a drop before it is done |
 //! |---|---|
@@ -61,8 +65,7 @@
 //! | [`StreamExt::next`](stream::StreamExt::next), [`Emitter::emit`](stream::Emitter::emit) | nothing; a generator stays where it is |
 //! | [`join!`], [`try_join!`], [`race`](race()), [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
 //!
-//! So all of them but the last can be used in a loop that drops them half done, as a `select` or a
-//! timeout around them does.
+//! So those that lose nothing but their place can be used in a loop that drops them half done.
 
 // What the models replace.
 mod primitives;
