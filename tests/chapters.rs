@@ -87,8 +87,8 @@ fn example(name: &str) -> PathBuf {
     let program = profile.join("examples").join(name);
     assert!(
         is_fresh(&program),
-        "{} is missing or older than its sources: `cargo test` builds the examples, but with a choice \
-         such as `--test chapters` it does not, and `cargo build --examples` has to come first",
+        "{} is missing or older than its sources: `cargo test` builds the examples, but given a name or a \
+         choice such as `--test chapters` it does not, and `cargo build --examples` has to come first",
         program.display()
     );
     program
