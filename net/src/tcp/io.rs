@@ -1,10 +1,12 @@
 //! Reading and writing a connected socket.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Receiver, SharedFd};
+use heist_runtime::scope::Leaf;
 use socket2::SockRef;
 
 /// A receive buffer of the runtime's, lent to the reader: `Deref` to the bytes received. Dropping it gives
@@ -93,11 +95,13 @@ mod libc_flags {
     pub(super) const WHOLE: i32 = 0x100;
 }
 
-/// Runs a non-blocking send until it does not ask to wait.
+/// Runs a non-blocking send until it does not ask to wait. In a cancelled scope it sends nothing.
 async fn when_writable(
     fd: &SharedFd,
     mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
 ) -> io::Result<usize> {
+    let leaf = Leaf::here();
+    poll_fn(|_| leaf.start()).await;
     loop {
         match send(&SockRef::from(fd)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

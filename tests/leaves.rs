@@ -1,0 +1,151 @@
+//! Every leaf of the runtime and of `net` keeps the rules: it does not start in a cancelled scope, and one
+//! that waits ends with its scope, with nothing left in the kernel. (`sync/tests/leaves.rs` has the locks.)
+//!
+//! Negative control: without `leaf.start()` in `Op::poll`, the operations of the first test are submitted;
+//! without `cancel_for_scope` there, those of the second are orphaned.
+
+use heist::net::{TcpListener, TcpStream};
+use heist::ops::{self, Acceptor, Receiver, SharedFd};
+use heist::scope::{Exit, Reason, Scope, catch};
+use heist::time::sleep;
+use heist::{spawn, spawn_blocking};
+use std::future::{Future, pending};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::time::Duration;
+
+type Leaf = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+const LONG: Duration = Duration::from_secs(600);
+
+fn pair() -> (SharedFd, UnixStream) {
+    let (here, there) = UnixStream::pair().expect("a pair");
+    (SharedFd::new(here.into()), there)
+}
+
+/// Something that nobody accepts from, sends to or completes, for each kind of leaf.
+async fn leaves() -> Vec<(&'static str, Leaf)> {
+    let mut leaves: Vec<(&'static str, Leaf)> = Vec::new();
+    let mut add = |name, leaf: Leaf| leaves.push((name, leaf));
+    add("sleep", Box::pin(sleep(LONG)));
+    let task = spawn(pending::<()>()).cancel_on_drop();
+    add("JoinHandle", Box::pin(async { drop(task.await) }));
+    let (fd, other) = pair();
+    let receive = ops::recv(&fd, vec![0; 8], 0);
+    add(
+        "ops::recv",
+        Box::pin(async move { drop((receive.await, other)) }),
+    );
+    let (fd, other) = pair();
+    let ready = ops::poll_ready(&fd, libc::POLLIN as u32);
+    add(
+        "ops::poll_ready",
+        Box::pin(async move { drop((ready.await, other)) }),
+    );
+    // Multishot ones are left to the runtime, which keeps what arrives late; so they come last.
+    let (fd, other) = pair();
+    add(
+        "ops::Receiver",
+        Box::pin(async move {
+            drop((Receiver::new(fd).recv().await, other));
+        }),
+    );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut acceptor = Acceptor::new(SharedFd::new(listener.into()));
+    add(
+        "ops::Acceptor",
+        Box::pin(async move { drop(acceptor.accept().await) }),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut client = TcpStream::connect(address).await.expect("connected");
+    let (mut server, _) = listener.accept().await.expect("accepted");
+    add(
+        "TcpListener::accept",
+        Box::pin(async move { drop(listener.accept().await) }),
+    );
+    add(
+        "TcpStream::recv",
+        Box::pin(async move { drop(client.recv().await) }),
+    );
+    add(
+        "TcpStream::write_all",
+        Box::pin(async move {
+            // More than the socket takes.
+            drop(server.write_all(&vec![0; 1 << 26]).await);
+        }),
+    );
+    leaves
+}
+
+/// Leaves that end by themselves if they start.
+fn quick() -> Vec<(&'static str, Leaf)> {
+    vec![
+        ("sleep(0)", Box::pin(sleep(Duration::ZERO))),
+        ("yield_now", Box::pin(heist::yield_now())),
+        ("spawn", Box::pin(async { drop(spawn(async {}).await) })),
+        (
+            "spawn_blocking",
+            Box::pin(async { drop(spawn_blocking(|| ()).await) }),
+        ),
+        (
+            "connect",
+            Box::pin(async { drop(TcpStream::connect("127.0.0.1:9").await) }),
+        ),
+    ]
+}
+
+#[test]
+fn no_leaf_starts_in_a_cancelled_scope() {
+    let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let mut all = leaves().await;
+        all.extend(quick());
+        for (name, leaf) in all {
+            let before = runtime.metrics().total().submissions;
+            let scope = Scope::new();
+            scope.cancel(Reason::Explicit);
+            let exit = catch(&scope, leaf).await;
+            assert!(
+                matches!(exit, Exit::Cancelled(Reason::Explicit)),
+                "{name}: {exit:?}"
+            );
+            let after = runtime.metrics().total().submissions;
+            if name.starts_with("ops") {
+                assert_eq!(before, after, "{name} was submitted");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_leaf_that_waits_ends_with_its_scope() {
+    let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        for (name, leaf) in leaves().await {
+            let scope = Scope::new();
+            let canceller = scope.clone();
+            let before = runtime.metrics().total().orphans;
+            let task = spawn(async move { catch(&scope, leaf).await });
+            sleep(Duration::from_millis(3)).await;
+            assert!(!task.is_finished(), "{name} did not wait");
+            assert!(canceller.cancel(Reason::Race));
+            let exit = heist::time::timeout(Duration::from_secs(20), task).await;
+            let exit = exit
+                .unwrap_or_else(|_| panic!("{name} does not end"))
+                .unwrap();
+            assert!(
+                matches!(exit, Exit::Cancelled(Reason::Race)),
+                "{name}: {exit:?}"
+            );
+            if name == "ops::recv" || name == "ops::poll_ready" {
+                assert_eq!(
+                    runtime.metrics().total().orphans,
+                    before,
+                    "{name} was left behind"
+                );
+            }
+        }
+    });
+    assert!(runtime.shutdown(Duration::from_secs(10)).is_clean());
+}
