@@ -62,7 +62,10 @@ pub trait Contestant: Sized + 'static {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
 
     /// Waits for `future`, at most for `limit`; says whether it finished.
-    fn timeout<F: Future + Send>(limit: Duration, future: F) -> impl Future<Output = bool> + Send;
+    fn timeout<F: Future<Output: Send> + Send>(
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = bool> + Send;
 
     /// A semaphore with `permits` permits.
     fn semaphore(permits: usize) -> Self::Semaphore;

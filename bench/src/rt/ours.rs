@@ -108,7 +108,7 @@ impl<P: Profile> Contestant for Heist<P> {
         time::sleep(duration)
     }
 
-    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> bool {
+    async fn timeout<F: Future<Output: Send> + Send>(limit: Duration, future: F) -> bool {
         time::timeout(limit, future).await.is_ok()
     }
 

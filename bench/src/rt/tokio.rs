@@ -114,7 +114,7 @@ impl<L: Flavour> Contestant for Tokio<L> {
         time::sleep(duration)
     }
 
-    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> bool {
+    async fn timeout<F: Future<Output: Send> + Send>(limit: Duration, future: F) -> bool {
         time::timeout(limit, future).await.is_ok()
     }
 
