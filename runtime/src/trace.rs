@@ -13,6 +13,7 @@
 //! | | DEBUG | `block_on` takes, leaves the place of worker 0 | `thread` |
 //! | | DEBUG | `block_on` waits: another thread is worker 0 | `thread` |
 //! | | DEBUG, TRACE | rescued from a stuck worker | `worker`, `stuck`: its index, `tasks`, `completions`; DEBUG also `unreported` |
+//! | | DEBUG | homes of connections changed | `worker`, `rests`: whether connections leave it |
 //! | `heist::task` | TRACE | task spawned | `id`, `name`, `bound_to`: the worker of a local task |
 //! | | TRACE | task completed | `id`, `name` |
 //! | | TRACE | task cancelled | `id`, `name`, `aborted` |
@@ -94,6 +95,16 @@ pub(crate) fn runtime_built(config: &Config) {
         },
         watch_interval = config.watch_interval.map(tracing::field::debug),
         "runtime built"
+    );
+}
+
+pub(crate) fn worker_rests(worker: usize, rests: bool) {
+    event!(
+        DEBUG,
+        "heist::worker",
+        worker,
+        rests,
+        "homes of connections changed"
     );
 }
 

@@ -151,6 +151,8 @@ pub(crate) struct Remote {
     stuck: AtomicBool,
     /// When that was last, in microseconds since `born`; 0 for never.
     stuck_at: AtomicU64,
+    /// Connections are to leave this worker for the others (see `scheduler/homes.rs`).
+    resting: AtomicBool,
     born: Instant,
     pub(crate) counters: CachePadded<Counters>,
 }
@@ -178,6 +180,7 @@ impl Remote {
             thread: AtomicI32::new(0),
             stuck: AtomicBool::new(false),
             stuck_at: AtomicU64::new(0),
+            resting: AtomicBool::new(false),
             born: Instant::now(),
             counters: CachePadded::default(),
         })
@@ -224,6 +227,16 @@ impl Remote {
     pub(crate) fn was_stuck_lately(&self) -> bool {
         let at = self.stuck_at.load(Ordering::Relaxed);
         at != 0 && self.age().saturating_sub(at) < STUCK_MEMORY.as_micros() as u64
+    }
+
+    /// Whether connections are to leave this worker.
+    #[inline]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_resting(&self, rests: bool) {
+        self.resting.store(rests, Ordering::Relaxed);
     }
 
     fn age(&self) -> u64 {

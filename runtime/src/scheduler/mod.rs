@@ -6,7 +6,7 @@
 //!   protocol and the argument why no wake-up is lost)
 //! - [`worker`]: the loop; [`queues`]: where a ready task goes and comes from; [`park`]: how it sleeps
 //! - [`rescue`]: what an idle worker does for a busy one; [`signal`]: the signal it uses
-//! - [`follow`]: tasks move to where their data arrives
+//! - [`follow`]: tasks move to where their data arrives; [`homes`]: on how few workers connections live
 //! - [`shutdown`]: how a runtime ends
 
 pub(crate) mod shared;
@@ -16,6 +16,7 @@ pub(crate) mod worker;
 mod queues;
 mod park;
 mod follow;
+pub(crate) mod homes;
 mod rescue;
 pub(crate) mod signal;
 pub(crate) mod shutdown;

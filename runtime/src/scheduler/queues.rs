@@ -16,6 +16,7 @@ use crossbeam_deque::{Steal, Stealer};
 
 use crate::driver::remote::Message;
 use crate::metrics::{add, bump};
+use crate::scheduler::homes::CROWDED_BACKLOG;
 use crate::scheduler::shared::Peer;
 use crate::scheduler::worker::{Lane, Worker};
 use crate::task::TaskRef;
@@ -55,19 +56,20 @@ impl LifoSlot {
 }
 
 impl Peer {
-    /// Whether the time this worker needs for its queue is worth moving tasks to another core. What is
+    /// Whether the time this worker needs for its queue is worth moving tasks to another core, that is as
+    /// many nanoseconds as `worth`. What is
     /// not is run by the worker itself, or taken by the watcher if it gets stuck.
     ///
     /// A worker between two tasks is about to take the first itself. Taking a lone task away from one that
     /// has just been woken for it would move tasks, and what comes with them, back and forth.
-    pub(crate) fn is_worth_stealing_from(&self) -> bool {
+    pub(crate) fn is_worth_stealing_from(&self, worth: u64) -> bool {
         let queued = (self.stealer.len() + self.due.len()) as u64;
         let backlog = if self.is_in_task() {
             queued
         } else {
             queued.saturating_sub(1)
         };
-        backlog * u64::from(self.mean_poll.load(Ordering::Relaxed)) >= STEAL_WORTH
+        backlog * u64::from(self.mean_poll.load(Ordering::Relaxed)) >= worth
     }
 
     /// Whether the worker is in a task right now.
@@ -204,6 +206,15 @@ impl Worker {
         }
     }
 
+    /// Nanoseconds of queued work from which this worker takes some.
+    fn steal_worth(&self) -> u64 {
+        if self.driver().remote().is_resting() && self.shared().homes.are_crowded() {
+            CROWDED_BACKLOG.as_nanos() as u64
+        } else {
+            STEAL_WORTH
+        }
+    }
+
     /// Looks at all siblings' queues, starting at a random one.
     pub(crate) fn steal(&self) -> bool {
         if self.peers().len() == 1 || !self.shared().config.steals {
@@ -215,12 +226,13 @@ impl Worker {
         bump(&self.counters().steal_attempts);
         let count = self.peers().len();
         let start = self.random() as usize % count;
+        let worth = self.steal_worth();
         let found = (0..count)
             .map(|offset| (start + offset) % count)
             .filter(|&index| index != self.index())
             .any(|index| {
                 let peer = &self.peers()[index];
-                peer.is_worth_stealing_from()
+                peer.is_worth_stealing_from(worth)
                     && (self.steal_from(&peer.due) || self.steal_from(&peer.stealer))
             })
             || self.take_injected();
@@ -235,7 +247,10 @@ impl Worker {
     pub(crate) fn work_is_visible(&self) -> bool {
         !self.shared().injector.is_empty()
             || (self.shared().config.steals
-                && self.peers().iter().any(Peer::is_worth_stealing_from))
+                && self
+                    .peers()
+                    .iter()
+                    .any(|peer| peer.is_worth_stealing_from(self.steal_worth())))
     }
 
     /// Handles what others have sent. Returns whether there was any message.

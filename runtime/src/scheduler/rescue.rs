@@ -45,10 +45,8 @@ pub(crate) struct Watch {
     seen: Box<[Cell<Sight>]>,
     last_look: Cell<Instant>,
     last_rescue: Cell<Option<Instant>>,
-    /// The present multiple of the configured interval, while nobody is in a task for long.
+    /// The present multiple of the configured interval.
     backoff: Cell<u32>,
-    /// The same while somebody is, and has nothing to rescue.
-    stuck_backoff: Cell<u32>,
     /// Looks left before a quiet runtime is left alone.
     patience: Cell<u32>,
     /// The worker has slept since it last ran a task.
@@ -74,7 +72,6 @@ impl Watch {
             last_look: Cell::new(now),
             last_rescue: Cell::new(None),
             backoff: Cell::new(1),
-            stuck_backoff: Cell::new(1),
             patience: Cell::new(0),
             has_slept: Cell::new(true),
         }
@@ -97,11 +94,9 @@ impl Watch {
     }
 
     /// How many intervals to sleep before the next look.
-    fn intervals(&self, now: Instant, someone_is_in_a_task: bool) -> u32 {
+    fn intervals(&self, now: Instant) -> u32 {
         if self.is_alert(now) {
             1
-        } else if someone_is_in_a_task {
-            self.stuck_backoff.get()
         } else {
             self.backoff.get()
         }
@@ -111,15 +106,13 @@ impl Watch {
     fn conclude(&self, now: Instant, any_stuck: bool, any_rescued: bool) {
         if any_rescued {
             self.last_rescue.set(Some(now));
-            self.backoff.set(1);
-            self.stuck_backoff.set(1);
-        } else if any_stuck {
-            let backoff = (self.stuck_backoff.get() * 2).min(STUCK_BACKOFF);
-            self.stuck_backoff.set(backoff);
-        } else {
-            self.stuck_backoff.set(1);
-            self.backoff.set((self.backoff.get() * 2).min(MAX_BACKOFF));
         }
+        let (step, most) = match (any_rescued, any_stuck) {
+            (true, _) => (0, 1),
+            (false, true) => (2, STUCK_BACKOFF),
+            (false, false) => (2, MAX_BACKOFF),
+        };
+        self.backoff.set((self.backoff.get() * step).clamp(1, most));
     }
 }
 
@@ -165,13 +158,12 @@ impl Worker {
         }
         let shared = self.shared();
         let now = Instant::now();
-        let (mut active, mut in_task) = (false, false);
+        let mut active = false;
         for (index, peer) in self.siblings() {
             let asleep = shared.idle.is_parked(index) || !peer.present.load(Ordering::Relaxed);
             let before = self.watch.seen[index].get().tick;
             self.watch.look(index, peer, now);
             active |= !asleep || self.watch.seen[index].get().tick != before;
-            in_task |= !asleep && peer.is_in_task();
         }
         if active {
             self.watch.patience.set(PATIENCE);
@@ -186,7 +178,7 @@ impl Worker {
             shared.watchers.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        Some(interval * self.watch.intervals(now, in_task))
+        Some(interval * self.watch.intervals(now))
     }
 
     /// Called after sleeping as the watcher: looks after the siblings if it is time to.

@@ -13,6 +13,7 @@ use crate::builder::Config;
 use crate::driver::remote::{Message, Remote};
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::absence::OwnTasks;
+use crate::scheduler::homes::Homes;
 use crate::scheduler::idle::IdleSet;
 use crate::scheduler::queues::LifoSlot;
 use crate::scheduler::shutdown::{Ending, Phase};
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) watchers: CachePadded<AtomicUsize>,
     pub(crate) phase: AtomicU8,
     pub(crate) ending: Ending,
+    pub(crate) homes: Homes,
 }
 
 impl Shared {
@@ -61,6 +63,7 @@ impl Shared {
         let blocking = Pool::new(config.blocking.clone());
         Self {
             ending: Ending::new(peers.len()),
+            homes: Homes::new(peers.len(), config.steals),
             config,
             peers,
             injector: CachePadded::default(),

@@ -12,6 +12,7 @@ use crate::context;
 use crate::driver::local::Driver;
 use crate::driver::remote::Message;
 use crate::metrics::{Counters, add, bump};
+use crate::scheduler::homes::CROWDED_BACKLOG;
 use crate::scheduler::shared::{Peer, Shared};
 use crate::scheduler::shutdown::Phase;
 use crate::task::TaskRef;
@@ -407,7 +408,9 @@ impl Worker {
 
     /// Submits and reaps without waiting. Returns whether any completion came.
     pub(crate) fn do_io(&self) -> bool {
-        self.last_io.set(Instant::now());
+        let now = Instant::now();
+        self.last_io.set(now);
+        self.shared.homes.look_if_due(&self.shared, now);
         self.driver.remote().clear_stuck();
         if self.driver.wants_enter() {
             if self.driver.ring().has_overflow() {
@@ -446,7 +449,12 @@ impl Worker {
         let nanos = u32::try_from(mean.as_nanos()).unwrap_or(u32::MAX);
         self.peer().mean_poll.store(nanos, Ordering::Relaxed);
         let backlog = u32::try_from(self.queue.len() + self.due.len()).unwrap_or(u32::MAX);
-        if mean.saturating_mul(backlog) > WAKE_BACKLOG
+        let worth = if self.shared.homes.are_crowded() {
+            CROWDED_BACKLOG
+        } else {
+            WAKE_BACKLOG
+        };
+        if mean.saturating_mul(backlog) > worth
             && self.shared.config.steals
             && !self.shared.idle.someone_searches()
             && self.shared.wake_one(self.index)
