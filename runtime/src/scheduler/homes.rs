@@ -18,8 +18,9 @@
 //!
 //! - *Settling*: connections move. One worker rests more, or less; those that receive move within
 //!   some receives of theirs.
-//! - *Measuring*: completions per second decide whether the change stays. They may fall by a little for
-//!   one worker fewer, and have to rise for one more. A load that is [low](FITS) is not judged.
+//! - *Measuring*: completions per second decide whether the change stays. A load that is [low](FITS) is not
+//!   judged. Otherwise they may fall by a little, but one worker fewer that leaves a home [busy](BUSY) has to
+//!   bring more of them: what comes at a rate of its own waits longer at a busy home, and no rate shows it.
 //!
 //! A change that is taken back makes the wait for the next attempt longer, up to [`LONGEST_HOLD`]. When more
 //! workers have got less done, other processes have the CPUs; siblings are then called, and steal, only for
@@ -40,13 +41,15 @@ const LOOK: Duration = Duration::from_millis(20);
 const FITS: f64 = 0.6;
 /// The same for a trial: all that the workers get is one CPU less, and the watch beside it.
 const MIGHT_FIT: f64 = 1.1;
+/// CPUs that all workers together have had below which nobody competes for them.
+const LOW: f64 = 0.3;
 /// Of a CPU: a home that has had so much is busy all the time.
 const BUSY: f64 = 0.85;
 /// Completions per second below which a place for them is not worth thinking about.
 const QUIET: f64 = 500.0;
-/// Throughput that one worker less has to keep.
+/// Throughput that a change has to keep.
 const KEEPS: f64 = 0.97;
-/// Throughput that one worker more has to bring.
+/// Throughput that one worker less has to bring if a home is busy then.
 const GAINS: f64 = 1.05;
 /// Throughput with the smaller number of workers over that with the larger from which the larger did harm.
 const HARM: f64 = 1.15;
@@ -242,6 +245,8 @@ impl Governor {
     fn look(&mut self, readings: &[Reading], now: Duration) -> Option<(usize, bool)> {
         let rate: f64 = readings.iter().map(|reading| reading.rate).sum();
         let last = std::mem::replace(&mut self.last_rate, rate);
+        // What was true of a load that has gone says nothing about the next one.
+        self.crowded &= readings.iter().map(|reading| reading.cores).sum::<f64>() >= LOW;
         if !self.homes(readings).any(|_| true) {
             // The last home has left, as worker 0 does at the end of `block_on`.
             self.state = State::Steady;
@@ -252,7 +257,7 @@ impl Governor {
             // The lower one of two, so that a short burst is no measure.
             State::Steady => self.try_change(readings, rate.min(last), now),
             State::Settling(trial) => self.settle(trial, readings, rate, now),
-            State::Measuring(trial) => self.judge(trial, rate, now),
+            State::Measuring(trial) => self.judge(trial, readings, rate, now),
         }
     }
 
@@ -324,7 +329,7 @@ impl Governor {
         };
         // No need to wait for the end of what does harm at once.
         if trial.change == Change::More && rate * HARM < trial.before {
-            return self.judge(trial, rate, now);
+            return self.judge(trial, readings, rate, now);
         }
         if settled {
             self.state = State::Measuring(trial);
@@ -334,11 +339,21 @@ impl Governor {
         None
     }
 
-    fn judge(&mut self, trial: Trial, rate: f64, now: Duration) -> Option<(usize, bool)> {
+    fn judge(
+        &mut self,
+        trial: Trial,
+        readings: &[Reading],
+        rate: f64,
+        now: Duration,
+    ) -> Option<(usize, bool)> {
         let Trial { change, before, .. } = trial;
+        let busy = self.homes(readings).any(|home| readings[home].cores > BUSY);
         let (stays, harm) = match change {
-            Change::Fewer => (rate >= before * KEEPS, before > 0.0 && rate > before * HARM),
-            Change::More => (rate >= before * GAINS, rate * HARM < before),
+            Change::Fewer => {
+                let least = if busy { GAINS } else { KEEPS };
+                (rate >= before * least, before > 0.0 && rate > before * HARM)
+            }
+            Change::More => (rate >= before * KEEPS, rate * HARM < before),
         };
         self.crowded = harm;
         let changed = self.conclude(trial, stays, now);
@@ -467,6 +482,31 @@ mod tests {
     fn one_worker_that_does_less_is_not_left_alone() {
         let mut model = Model::new([0.9, 1.0], [80_000.0, 100_000.0]);
         assert!(model.pass(Duration::from_secs(20)) < 5);
+    }
+
+    #[test]
+    fn a_load_of_its_own_rate_does_not_wait_at_a_busy_home() {
+        // The rate is the same with both; only the latency would differ.
+        let mut model = Model::new([0.95, 1.0], [80_000.0, 80_000.0]);
+        assert!(model.pass(Duration::from_secs(20)) < 5);
+        // Nor when it has grown from a low one.
+        let mut model = Model::new([0.2, 0.25], [6000.0, 6000.0]);
+        model.pass(Duration::from_secs(1));
+        model.cores = [0.95, 1.0];
+        model.rates = [80_000.0, 80_000.0];
+        model.pass(Duration::from_millis(200));
+        assert!(model.pass(Duration::from_secs(20)) < 5);
+    }
+
+    #[test]
+    fn crowds_are_forgotten_with_their_load() {
+        let mut model = Model::new([1.0, 0.9], [180_000.0, 110_000.0]);
+        model.pass(Duration::from_millis(300));
+        assert!(model.governor.crowded);
+        model.cores = [0.01, 0.01];
+        model.rates = [100.0, 100.0];
+        model.pass(LOOK);
+        assert!(!model.governor.crowded);
     }
 
     #[test]
