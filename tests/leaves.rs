@@ -59,20 +59,22 @@ async fn leaves() -> Vec<(&'static str, Leaf)> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
     let mut client = TcpStream::connect(address).await.expect("connected");
-    let (mut server, _) = listener.accept().await.expect("accepted");
+    let (server, _) = listener.accept().await.expect("accepted");
+    let silent = TcpStream::connect(address).await.expect("connected");
+    let (mut talker, _) = listener.accept().await.expect("accepted");
     add(
         "TcpListener::accept",
         Box::pin(async move { drop(listener.accept().await) }),
     );
     add(
         "TcpStream::recv",
-        Box::pin(async move { drop(client.recv().await) }),
+        Box::pin(async move { drop((client.recv().await, server)) }),
     );
     add(
         "TcpStream::write_all",
         Box::pin(async move {
             // More than the socket takes.
-            drop(server.write_all(&vec![0; 1 << 26]).await);
+            drop((talker.write_all(&vec![0; 1 << 26]).await, silent));
         }),
     );
     leaves
