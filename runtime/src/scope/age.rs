@@ -9,7 +9,10 @@ use crate::context;
 /// I/O, which is good enough to see what hangs.
 pub(crate) fn now() -> u32 {
     let now = context::last_io().unwrap_or_else(Instant::now);
-    u32::try_from(since_start(now).as_millis()).unwrap_or(u32::MAX)
+    // In 64 bits: this is on the way of every spawn.
+    let since = since_start(now);
+    let millis = since.as_secs() * 1_000 + u64::from(since.subsec_millis());
+    u32::try_from(millis).unwrap_or(u32::MAX)
 }
 
 /// How long ago `born` was.

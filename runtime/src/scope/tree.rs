@@ -253,15 +253,17 @@ impl NodeRef {
     /// Ends the scope, unless cleanups wait. Returns whether it has ended.
     #[inline]
     pub(crate) fn close(&self) -> bool {
-        let waker = {
+        let (waker, parent) = {
             let inner = self.lock();
             if self.flags.get().has_adopted() {
                 return false;
             }
             self.flags.close();
-            self.take_waker(&inner)
+            (self.take_waker(&inner), inner.parent.clone())
         };
-        self.leave();
+        if let Some(parent) = parent {
+            parent.lock().remove_child(self);
+        }
         drop(waker);
         true
     }

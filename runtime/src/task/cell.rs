@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use crate::context;
@@ -69,7 +69,7 @@ pub(crate) unsafe fn allocate<F: Future>(
             runtime,
             id: birth.id,
             owner: AtomicU32::new(birth.pinned_to.unwrap_or(super::raw::NO_OWNER)),
-            born: age::now(),
+            born: AtomicU32::new(0),
             pinned: birth.pinned_to.is_some(),
             blocking: birth.blocking,
             started: StdCell::new(false),
@@ -195,7 +195,10 @@ impl<F: Future> Typed<F> {
     /// After a poll that was pending.
     #[inline]
     fn pause(task: TaskRef) -> Outcome {
-        task.header().started.set(true);
+        if !task.header().started.replace(true) {
+            // Relaxed: it is only ever shown.
+            task.header().born.store(age::now(), Ordering::Relaxed);
+        }
         if !task.header().blocking {
             context::link_current(task);
         }

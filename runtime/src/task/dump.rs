@@ -18,7 +18,7 @@ pub struct DumpNode {
     pub name: Option<String>,
     /// Whether it is being cancelled.
     pub cancelled: bool,
-    /// How long ago it was made, to some milliseconds.
+    /// How long ago it was made, or for a task began to wait for the first time, to some milliseconds.
     pub age: Duration,
     /// Where the leaf waits that was pending last here, as file, line and column.
     pub waits_at: Option<String>,
@@ -33,7 +33,10 @@ impl DumpNode {
         // Scopes nest as deeply as futures do, and those are on the stack when they are polled.
         let task = scope.task();
         let header = task.map(|task| task.header());
-        let born = header.map_or_else(|| scope.born().unwrap_or(0), |header| header.born);
+        let born = header.map_or_else(
+            || scope.born().unwrap_or(0),
+            |header| header.born.load(std::sync::atomic::Ordering::Relaxed),
+        );
         Self {
             kind: scope.name(),
             id: header.map(|header| header.id),

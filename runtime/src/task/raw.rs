@@ -5,8 +5,9 @@
 //! | field | who |
 //! |---|---|
 //! | `state` | anybody, through its verbs |
-//! | `vtable`, `runtime`, `id`, `name`, `born`, `pinned`, `blocking` | anybody; written once, before the task is shared |
+//! | `vtable`, `runtime`, `id`, `name`, `pinned`, `blocking` | anybody; written once, before the task is shared |
 //! | `scope` | see `scope/node` |
+//! | `born` | written by whoever runs the task, when it is linked; read by anybody |
 //! | `started`, `unwinds` | whoever runs the task |
 //! | `owner` | written by the worker that links the task, while the task runs; read by whoever runs or ends it later, and fixed from birth for pinned tasks |
 //! | `links` | the owner's thread; while there is none, the holder of the owner's `absence` lock |
@@ -74,8 +75,9 @@ pub(crate) struct Header {
     pub(crate) runtime: NonNull<Shared>,
     pub(crate) id: Id,
     pub(crate) owner: AtomicU32,
-    /// When it was spawned, see `scope/age`.
-    pub(crate) born: u32,
+    /// When its first poll was over, see `scope/age`: before that nobody asks, and spawning looks at no
+    /// clock.
+    pub(crate) born: AtomicU32,
     pub(crate) pinned: bool,
     /// A closure on the blocking pool.
     pub(crate) blocking: bool,
