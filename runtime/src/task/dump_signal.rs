@@ -20,7 +20,8 @@ extern "C" fn handle(signal: libc::c_int) {
     let saved = unsafe { *errno };
     if let Some(bell) = BELLS.get(signal as usize) {
         let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight bytes, to a descriptor that is never closed once it is here.
+        // SAFETY: eight bytes of ours. The descriptor is that of a thread that never ends, since the handler
+        // is installed only after that has started.
         unsafe { libc::write(bell.load(Ordering::Acquire), one.as_ptr().cast(), one.len()) };
     }
     // SAFETY: as above.
@@ -56,7 +57,11 @@ impl Handle {
         }
         let runtime = std::sync::Arc::downgrade(self.shared());
         let thread = std::thread::Builder::new().name("heist-dump".to_owned());
-        thread.spawn(move || print_when_asked(&fd, &runtime))?;
+        if let Err(error) = thread.spawn(move || print_when_asked(&fd, &runtime)) {
+            // The descriptor is closed again; no handler has been installed that could write to it.
+            bell.store(-1, Ordering::Release);
+            return Err(error);
+        }
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: the field lies in memory that is ours.
         unsafe { (*action.as_mut_ptr()).sa_sigaction = handle as *const () as usize };
