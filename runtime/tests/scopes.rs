@@ -294,6 +294,22 @@ fn a_dropped_cleanup_is_adopted_and_its_task_waits_for_it() {
     assert_eq!(closed.load(Ordering::SeqCst), 1);
 }
 
+/// The scope waited for ever for a token that an adopted cleanup had given back in the scope's own poll.
+#[test]
+fn a_body_that_is_held_up_by_an_adopted_cleanup_unwinds_after_it() {
+    block_on(async {
+        let task = spawn(async {
+            drop(Cleanup::new(async { sleep(10).await }));
+            pending::<()>().await;
+        });
+        sleep(2).await;
+        let start = Instant::now();
+        task.cancel();
+        assert!(task.await.expect_err("cancelled").is_cancelled());
+        assert!(start.elapsed() < Duration::from_secs(10));
+    });
+}
+
 #[test]
 fn a_future_that_wakes_itself_for_ever_is_dropped_in_the_end() {
     block_on(async {

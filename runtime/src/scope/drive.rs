@@ -148,7 +148,12 @@ pub(crate) fn drive<B: Body>(
         {
             let _entered = current::enter(node);
             unwinding.poll_body(node, body, cx);
+            let before = unwinding.cleanups.len();
             unwinding.poll_cleanups(node, cx);
+            // The body was held up by a cleanup that has ended just now: another round.
+            if body.is_there() && unwinding.cleanups.len() < before {
+                cx.waker().wake_by_ref();
+            }
         }
         if body.is_there() || !unwinding.cleanups.is_empty() {
             // The scope around may have been cancelled meanwhile.
