@@ -166,16 +166,20 @@ impl Row {
         })
     }
 
-    /// How much of the way from tokio's figure to the target is behind us. A target on the other
-    /// side of tokio's figure (we may be worse) has no way to go.
+    /// How much of the way from tokio's figure to the target is behind us. A target that is tokio's
+    /// figure, or on the other side of it (we may be worse), has no way to go.
     fn way(&self) -> Option<f64> {
         let (figure, target) = self.goal()?;
         let start = match self.measure.target? {
             Target::Ratio(_) => 1.0,
             Target::Figure(_) => median(&self.theirs),
         };
-        let leads_up = target > start;
-        (leads_up == self.measure.more_is_better).then_some((figure - start) / (target - start))
+        let leads_there = if self.measure.more_is_better {
+            target > start
+        } else {
+            target < start
+        };
+        leads_there.then_some((figure - start) / (target - start))
     }
 }
 
@@ -459,6 +463,12 @@ mod tests {
     #[test]
     fn a_target_behind_the_start_has_no_way() {
         let row = row(Measure::less("", "ms").ratio(1.1), &[105.0], &[100.0]);
+        assert_eq!((row.is_met(), row.way()), (Some(true), None));
+    }
+
+    #[test]
+    fn a_target_at_the_start_has_no_way() {
+        let row = row(Measure::less("", "ns").ratio(1.0), &[90.0], &[100.0]);
         assert_eq!((row.is_met(), row.way()), (Some(true), None));
     }
 
