@@ -2,6 +2,7 @@
 //!
 //! - `ours`: Heist, through its facade.
 //! - `tokio`: its multi-thread and its current-thread scheduler (feature `tokio`).
+//! - [`sync`]: the locks and channels of each.
 //!
 //! A scenario is generic over [`Contestant`], so that nothing but the runtime differs. Each
 //! implementation is written as its own users would write it: a fair comparison is between two
@@ -12,6 +13,7 @@ use std::{fmt::Debug, fs::File, future::Future, net::SocketAddr, time::Duration}
 mod ours;
 #[cfg(feature = "tokio")]
 mod tokio;
+pub mod sync;
 
 pub use ours::{Coop, Defer, Heist, Profile};
 #[cfg(feature = "tokio")]
@@ -27,6 +29,8 @@ pub trait Contestant: Sized + 'static {
     type JoinError: Debug;
     /// The runtime's own semaphore.
     type Semaphore: Send + Sync + 'static;
+    /// The runtime's own locks and channels.
+    type Sync: sync::Primitives;
     /// The runtime's own TCP listener.
     type Listener: Send + 'static;
     /// The runtime's own TCP stream.
@@ -78,6 +82,28 @@ pub trait Contestant: Sized + 'static {
         impl FnOnce(T) + Send + 'static,
         impl Future<Output = T> + Send + 'static,
     );
+
+    /// Spawns so many tasks that do nothing into a set, and takes their outputs as they come.
+    fn join_set(tasks: usize) -> impl Future<Output = ()> + Send {
+        Self::join_all(tasks)
+    }
+
+    /// Spawns so many tasks that do nothing into a group that waits for them all and would cancel the
+    /// others if one failed.
+    fn task_group(tasks: usize) -> impl Future<Output = ()> + Send {
+        Self::join_all(tasks)
+    }
+
+    /// What takes the place of [`join_set`](Self::join_set) and [`task_group`](Self::task_group) where a
+    /// runtime has no such thing: joining one handle after the other.
+    fn join_all(tasks: usize) -> impl Future<Output = ()> + Send {
+        async move {
+            let handles: Vec<_> = (0..tasks).map(|_| Self::spawn(async {})).collect();
+            for handle in handles {
+                handle.await.expect("the task does not panic");
+            }
+        }
+    }
 
     /// Listens on a free port of the loopback interface.
     fn listen() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;

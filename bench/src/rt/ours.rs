@@ -15,11 +15,11 @@ use heist::{
     net::{TcpListener, TcpStream},
     ops::{self, SharedFd},
     sync::{Semaphore, oneshot},
-    task::{JoinError, JoinHandle},
+    task::{JoinError, JoinHandle, JoinSet},
     time,
 };
 
-use super::Contestant;
+use super::{Contestant, sync::HeistSync};
 
 /// Which ring profile the workers have.
 pub trait Profile: 'static {
@@ -60,6 +60,7 @@ impl<P: Profile> Contestant for Heist<P> {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
     type JoinError = JoinError;
     type Semaphore = Semaphore;
+    type Sync = HeistSync;
     type Listener = TcpListener;
     type Stream = TcpStream;
     type File = SharedFd;
@@ -133,6 +134,26 @@ impl<P: Profile> Contestant for Heist<P> {
         };
         let receive = async move { receiver.await.expect("the sender sends") };
         (send, receive)
+    }
+
+    async fn join_set(tasks: usize) {
+        let mut set = JoinSet::new();
+        for _ in 0..tasks {
+            set.spawn(async {});
+        }
+        while let Some(joined) = set.join_next().await {
+            joined.expect("the task does not panic");
+        }
+    }
+
+    async fn task_group(tasks: usize) {
+        let group = heist::task_group(async |group| {
+            for _ in 0..tasks {
+                group.spawn(async { Ok::<_, ()>(()) });
+            }
+            Ok(())
+        });
+        assert!(group.await.is_ok(), "no task fails");
     }
 
     async fn listen() -> (Self::Listener, SocketAddr) {

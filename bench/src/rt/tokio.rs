@@ -16,11 +16,11 @@ use ::tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     sync::{Semaphore, oneshot},
-    task::{JoinError, JoinHandle, spawn_blocking, yield_now},
+    task::{JoinError, JoinHandle, JoinSet, spawn_blocking, yield_now},
     time,
 };
 
-use super::Contestant;
+use super::{Contestant, sync::TokioSync};
 
 /// Which of tokio's schedulers.
 pub trait Flavour: 'static {
@@ -67,6 +67,7 @@ impl<L: Flavour> Contestant for Tokio<L> {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
     type JoinError = JoinError;
     type Semaphore = Semaphore;
+    type Sync = TokioSync;
     type Listener = TcpListener;
     type Stream = TcpStream;
     type File = Arc<File>;
@@ -139,6 +140,28 @@ impl<L: Flavour> Contestant for Tokio<L> {
         };
         let receive = async move { receiver.await.expect("the sender sends") };
         (send, receive)
+    }
+
+    async fn join_set(tasks: usize) {
+        let mut set = JoinSet::new();
+        for _ in 0..tasks {
+            set.spawn(async {});
+        }
+        while let Some(joined) = set.join_next().await {
+            joined.expect("the task does not panic");
+        }
+    }
+
+    async fn task_group(tasks: usize) {
+        let mut set = JoinSet::new();
+        for _ in 0..tasks {
+            set.spawn(async { Ok::<_, ()>(()) });
+        }
+        while let Some(joined) = set.join_next().await {
+            // The first that failed would drop the set, and so abort the others.
+            let output = joined.expect("the task does not panic");
+            assert!(output.is_ok(), "no task fails");
+        }
     }
 
     async fn listen() -> (Self::Listener, SocketAddr) {

@@ -1,8 +1,10 @@
 //! The scenarios.
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
-//! Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`], [`idle`]. Files: [`files`]. Locks: [`semaphore`].
-//! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it.
+//! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`], [`idle`]. Files: [`files`].
+//! Locks and channels: [`semaphore`], [`mutex`], [`mpsc`], [`oneshot`], [`notify`], [`watch`], [`broadcast`].
+//! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it;
+//! `countdown`, to wait for many tasks.
 //!
 //! Each module has a function `list` with its scenarios at a [`Scale`].
 
@@ -14,6 +16,7 @@ pub mod yields;
 pub mod ping_pong;
 pub mod chained_spawn;
 pub mod uneven;
+pub mod groups;
 pub mod timers;
 pub mod echo;
 mod echo_by_hand;
@@ -22,7 +25,14 @@ pub mod spin;
 pub mod idle;
 pub mod files;
 pub mod semaphore;
+pub mod mutex;
+pub mod mpsc;
+pub mod oneshot;
+pub mod notify;
+pub mod watch;
+pub mod broadcast;
 mod window;
+mod countdown;
 
 /// Every scenario, in the order of the report.
 #[must_use]
@@ -34,6 +44,7 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         ping_pong::list,
         chained_spawn::list,
         uneven::list,
+        groups::list,
         timers::list,
         echo::list,
         server::list,
@@ -41,6 +52,12 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         idle::list,
         files::list,
         semaphore::list,
+        mutex::list,
+        mpsc::list,
+        oneshot::list,
+        notify::list,
+        watch::list,
+        broadcast::list,
     ]
     .into_iter()
     .flat_map(|list| list(scale))

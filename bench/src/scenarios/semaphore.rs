@@ -21,7 +21,7 @@ const PERMITS: usize = 8;
 #[must_use]
 pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
     vec![Box::new(Semaphore {
-        rounds: scale.pick(1000, 20),
+        rounds: scale.pick(10_000, 20),
     })]
 }
 

@@ -1,7 +1,7 @@
 //! Timers: very many, very short-lived, and few.
 
 use std::{
-    future::poll_fn,
+    future::{poll_fn, ready},
     hint::black_box,
     task::Poll,
     time::{Duration, Instant},
@@ -20,10 +20,11 @@ pub struct Sleeps {
     tasks: u64,
 }
 
-/// Timeouts around a future that is pending once and then ready, so that each registers a timer and
-/// takes it back.
+/// Timeouts around a future that is ready at once, or that is pending once, so that each registers a
+/// timer and takes it back.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
+    pending: bool,
     timeouts: u64,
 }
 
@@ -38,7 +39,12 @@ pub struct LowRate {
 pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
     vec![
         Box::new(Timeouts {
-            timeouts: scale.pick(100_000, 1000),
+            pending: false,
+            timeouts: scale.pick(1_000_000, 1000),
+        }),
+        Box::new(Timeouts {
+            pending: true,
+            timeouts: scale.pick(1_000_000, 1000),
         }),
         Box::new(Sleeps {
             tasks: scale.pick(100_000, 1000),
@@ -95,11 +101,20 @@ impl Scenario for Sleeps {
 
 impl Scenario for Timeouts {
     fn name(&self) -> String {
-        "timeout around a future pending once".into()
+        if self.pending {
+            "timeout around a future pending once".into()
+        } else {
+            "timeout around a ready future".into()
+        }
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/timeout").ratio(0.35)]
+        let target = if self.pending { 0.35 } else { 0.50 };
+        vec![Measure::less("", "ns/timeout").ratio(target)]
+    }
+
+    fn repeats(&self) -> usize {
+        3
     }
 
     fn others(&self) -> Others {
@@ -111,11 +126,17 @@ impl Scenario for Timeouts {
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
-        let timeouts = self.timeouts;
+        let Self { pending, timeouts } = *self;
         let cost = runtime.run(async move {
+            let limit = Duration::from_secs(1);
             let meter = Meter::start();
             for _ in 0..timeouts {
-                assert!(R::timeout(Duration::from_secs(1), black_box(pending_once())).await);
+                let in_time = if pending {
+                    R::timeout(limit, black_box(pending_once())).await
+                } else {
+                    R::timeout(limit, black_box(ready(()))).await
+                };
+                assert!(in_time);
             }
             meter.stop()
         });
