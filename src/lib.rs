@@ -98,7 +98,7 @@ pub use heist_sync::{
 };
 
 #[cfg(feature = "sync")]
-pub use heist_sync::{race, try_join};
+pub use heist_sync::{race, race_all, try_join};
 
 #[cfg(all(feature = "sync", feature = "macros"))]
 pub use heist_sync::select;

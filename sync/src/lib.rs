@@ -17,10 +17,10 @@
 //! - [`oneshot`]: one value from one task to another.
 //! - [`mpsc`]: many items from many tasks to one, with or without a bound.
 //! - [`watch`]: the last value of something, for all who watch it.
-//! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
-//!   the first of them.
 //! - [`broadcast`]: many items from many tasks to many, each of whom gets all.
-//! - [`join_all`] and [`try_join_all`]: many futures within one task.
+//! - [`join!`] and [`try_join!`]: a few futures of different types within one task; [`race`](race()):
+//!   the first of them; [`select!`]: that with handlers.
+//! - [`join_all`], [`try_join_all`] and [`race_all`]: many futures within one task.
 //! - [`stream`]: values one after another, and generators of them.
 //! - [`cancel`]: scopes that are cancelled by themselves, shields, and tokens that ask.
 //! - [`resource`]: [`using`], [`finally`] and their kin, cleanup that awaits.
@@ -63,7 +63,7 @@
 //! | [`CancelToken::cancelled`] | nothing |
 //! | [`time::Interval::tick`] | uses up no tick |
 //! | [`StreamExt::next`](stream::StreamExt::next), [`Emitter::emit`](stream::Emitter::emit) | nothing; a generator stays where it is |
-//! | [`join!`], [`try_join!`], [`race`](race()), [`join_all`], [`try_join_all`] | drops the futures and the outputs there are |
+//! | [`join!`], [`try_join!`], [`join_all`], [`try_join_all`], [`race`](race()), [`race_all`], [`select!`] | drops the futures, unless they were lent to it, and the outputs there are |
 //!
 //! So those that lose nothing but their place can be used in a loop that drops them half done.
 
@@ -90,19 +90,19 @@ pub mod mpsc;
 pub mod watch;
 pub mod broadcast;
 mod branches;
-mod join;
 pub mod cancel;
 pub mod resource;
 pub mod group;
 pub mod stream;
 
 pub use barrier::{Barrier, BarrierWaitResult};
+pub use branches::join_all::{JoinAll, join_all, try_join_all};
 pub use branches::race::race;
+pub use branches::race_all::race_all;
 pub use cancel::{CancelToken, cancel_scope, checkpoint, shield};
 pub use condition::Condition;
 pub use event::Event;
 pub use group::{JoinSet, as_completed, task_group};
-pub use join::{JoinAll, join_all, try_join_all};
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use notify::{Notified, Notify};
 pub use once_cell::{OnceCell, SetError};

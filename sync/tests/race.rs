@@ -1,11 +1,11 @@
-//! `race` and `try_join!`: who wins, and how the others end.
+//! `race`, `race_all` and `try_join!`: who wins, and how the others end.
 
 mod common;
 
 use common::{Counter, block_on, poll_once};
 use heist_runtime::scope::{Cleanup, Exit, Reason, Scope, cancel_requested, catch};
 use heist_sync::time::{Duration, Instant, sleep, timeout};
-use heist_sync::{AsyncClose, How, oneshot, race, try_join, try_join_all, using};
+use heist_sync::{AsyncClose, How, oneshot, race, race_all, try_join, try_join_all, using};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -366,4 +366,142 @@ fn try_join_all_returns_after_the_others_have_unwound() {
         assert_eq!(log[0], "closed resource Cancelled");
         assert_eq!(log[count - 1], "returned");
     }
+}
+
+/// On both sides of the number from which only those that were woken are polled.
+const SIZES: [usize; 5] = [1, 2, 30, 31, 200];
+
+#[test]
+fn the_first_of_many_wins_without_any_runtime() {
+    for size in SIZES {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..size).map(|_| oneshot::channel::<usize>()).unzip();
+        let counter = Counter::new();
+        let mut all = Box::pin(race_all(receivers));
+        assert!(poll_once(all.as_mut(), &counter).is_pending());
+        let winner = size / 2;
+        for (n, sender) in senders.into_iter().enumerate() {
+            if n == winner {
+                sender.send(n).expect("it is received");
+            } else {
+                // Its end must not count as an output.
+                std::mem::forget(sender);
+            }
+        }
+        assert_eq!(counter.count(), 1);
+        assert_eq!(poll_once(all.as_mut(), &counter), Poll::Ready(Ok(winner)));
+    }
+}
+
+/// Control: with 0 for the `first` of `poll_woken` it is always the same one; without the break there all are
+/// polled.
+#[test]
+fn of_many_that_are_ready_each_wins_at_times() {
+    for size in [5, 50] {
+        let mut wins = vec![0; size];
+        let polls = Cell::new(0);
+        for round in 1..=200 * size {
+            let futures = (0..size).map(async |n| {
+                polls.set(polls.get() + 1);
+                n
+            });
+            wins[block_on(race_all(futures))] += 1;
+            assert_eq!(polls.get(), round);
+        }
+        assert!(wins.iter().all(|n| (100..320).contains(n)), "{wins:?}");
+    }
+}
+
+/// Control: with a `Slot::unwinds` that is never true, the resources are closed too late.
+#[test]
+fn race_all_returns_after_the_others_have_unwound() {
+    for count in [2, 40] {
+        let log = Log::default();
+        let won = heist_runtime::block_on(async {
+            let won = race_all((0..count).map(async |n| {
+                if n == 1 {
+                    sleep(SHORT).await;
+                } else {
+                    holding("resource", &log).await;
+                }
+                n
+            }));
+            let won = won.await;
+            log.note("returned");
+            won
+        });
+        assert_eq!(won, 1);
+        let log = log.take();
+        assert_eq!(log.len(), count);
+        assert_eq!(log[0], "closed resource Cancelled");
+        assert_eq!(log[count - 1], "returned");
+    }
+}
+
+/// Control: without the `watch` in `Children::poll_out` all losers are polled again.
+#[test]
+fn of_many_losers_only_those_are_polled_that_unwind() {
+    for count in [3, 40] {
+        let (log, polls) = (Log::default(), Cell::new(0));
+        heist_runtime::block_on(race_all((0..count).map(async |n| match n {
+            0 => sleep(SHORT).await,
+            1 => holding("resource", &log).await,
+            _ => {
+                poll_fn(|_| {
+                    polls.set(polls.get() + 1);
+                    Poll::<()>::Pending
+                })
+                .await;
+            }
+        })));
+        assert_eq!(log.take(), ["closed resource Cancelled"]);
+        // Few are all polled whenever one of them is woken.
+        let per_future = if count == 40 { 1 } else { 2 };
+        assert!(polls.get() <= per_future * (count - 2), "{}", polls.get());
+    }
+}
+
+/// Control: a `poll_out` that catches nothing, as for two.
+#[test]
+fn a_panic_of_one_of_many_wins_after_the_others_have_unwound() {
+    for count in [2, 40] {
+        let log = Log::default();
+        let message = message(|| {
+            heist_runtime::block_on(race_all((0..count).map(async |n| {
+                if n == 1 {
+                    sleep(SHORT).await;
+                    panic!("the winner");
+                }
+                holding("resource", &log).await;
+            })));
+        });
+        assert_eq!(message, "the winner");
+        assert_eq!(log.take().len(), count - 1);
+    }
+}
+
+#[test]
+fn a_cancellation_from_outside_unwinds_all() {
+    for count in [2, 40] {
+        let log = Log::default();
+        heist_runtime::block_on(async {
+            let all = race_all((0..count).map(async |_| holding("one", &log).await));
+            assert!(timeout(SHORT, all).await.is_err());
+            log.note("returned");
+        });
+        let log = log.take();
+        assert_eq!(log.len(), count + 1);
+        assert_eq!(log[count], "returned");
+        assert!(
+            log[..count]
+                .iter()
+                .all(|line| line == "closed one Cancelled")
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "a race of no futures has no winner")]
+fn a_race_of_none_is_refused() {
+    drop(race_all(std::iter::empty::<std::future::Ready<()>>()));
 }

@@ -1,4 +1,5 @@
-//! `join_all`: wait for many futures within one task.
+//! Many futures of one type: the futures of [`join_all`](crate::join_all) and its kin, and who of them
+//! was woken.
 
 use std::fmt;
 use std::future::Future;
@@ -11,193 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use heist_runtime::scope::watch;
 
-use crate::branches::contest::{Contest, decide};
 use crate::branches::list::{Losers, Payload};
 
-/// Runs all futures at the same time, in this task, and returns their outputs in the same order.
-///
-/// `asyncio.gather`, but the futures are part of the caller: they may borrow from it, they take
-/// turns instead of running in parallel, and dropping the `JoinAll` drops them. To run on several
-/// threads, spawn tasks and join their handles.
-///
-/// Up to 30 futures are all polled whenever one was woken. With more, each one gets its own waker
-/// and only those that were woken are polled, so a wake-up costs the same however many there are.
-///
-/// ```
-/// # heist_runtime::block_on(async {
-/// use heist_sync::join_all;
-///
-/// let words = ["join", "all"];
-/// let lengths = join_all(words.iter().map(async |word| word.len())).await;
-/// assert_eq!(lengths, [4, 3]);
-/// # });
-/// ```
-///
-/// # Panics
-///
-/// A panic of one of the futures goes through, and the others are dropped with the `JoinAll`.
-/// Polling it again after it was done panics too.
-///
-/// # Cancel safety
-///
-/// Dropping it drops all futures, and the outputs of those already done.
-pub fn join_all<I>(futures: I) -> JoinAll<I::Item>
-where
-    I: IntoIterator,
-    I::Item: Future,
-{
-    JoinAll {
-        children: Children::new(futures),
-    }
-}
-
-/// Runs all futures at the same time, in this task, until all have succeeded or one has failed.
-/// See [`join_all`].
-///
-/// ```
-/// # heist_runtime::block_on(async {
-/// use heist_sync::try_join_all;
-///
-/// let numbers = try_join_all(["1", "2"].map(async |text| text.parse::<i32>())).await;
-/// assert_eq!(numbers, Ok(vec![1, 2]));
-/// let failed = try_join_all(["1", "two"].map(async |text| text.parse::<i32>())).await;
-/// assert!(failed.is_err());
-/// # });
-/// ```
-///
-/// # Errors
-///
-/// The first error there is. The other futures are cancelled, and it is returned after they have unwound,
-/// with all cleanup.
-///
-/// # Panics
-///
-/// A panic of one of the futures is a failure too: it goes through after the others have unwound. So does
-/// a panic in their cleanup, in place of the error.
-///
-/// # Cancel safety
-///
-/// Dropping it drops all futures, and the outputs of those already done.
-pub fn try_join_all<I, T, E>(futures: I) -> impl Future<Output = Result<Vec<T>, E>> + use<I, T, E>
-where
-    I: IntoIterator,
-    I::Item: Future<Output = Result<T, E>>,
-{
-    let mut attempt = Attempt {
-        children: Children::new(futures),
-        panicked: None,
-    };
-    async move { decide("try_join_all", Pin::new(&mut attempt)).await }
-}
-
-/// Waits for many futures. Made by [`join_all`].
-#[must_use = "a future does nothing unless it is awaited"]
-pub struct JoinAll<F: Future> {
-    children: Children<F>,
-}
-
-/// What [`try_join_all`] runs.
-struct Attempt<F: Future> {
-    children: Children<F>,
-    panicked: Option<Payload>,
-}
-
-// The futures are pinned in boxes of their own, and nothing else of it is ever pinned.
-impl<F: Future> Unpin for JoinAll<F> {}
-impl<F: Future> Unpin for Attempt<F> {}
-
-impl<F: Future> Future for JoinAll<F> {
-    type Output = Vec<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut poll = Children::poll_one;
-        self.children.poll_woken(cx, &mut poll);
-        self.children.take_outputs().map(Iterator::collect)
-    }
-}
-
-impl<F, T, E> Contest for Attempt<F>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    type Decision = Result<Vec<T>, E>;
-    type Branches = Self;
-
-    fn poll_decision(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Self::Decision, Payload>> {
-        let Self { children, panicked } = &mut *self;
-        let mut failure = None;
-        let mut poll = |children: &mut Children<F>, index: usize, cx: &mut Context<'_>| {
-            match children.poll_out(index, cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(Ok(output))) => {
-                    children.slots[index] = Slot::Done(Ok(output));
-                    return false;
-                }
-                Poll::Ready(Ok(Err(error))) => failure = Some(error),
-                Poll::Ready(Err(payload)) => *panicked = Some(payload),
-            }
-            true
-        };
-        children.poll_woken(cx, &mut poll);
-        if let Some(payload) = panicked.take() {
-            return Poll::Ready(Err(payload));
-        }
-        if let Some(error) = failure {
-            return Poll::Ready(Ok(Err(error)));
-        }
-        children
-            .take_outputs()
-            .map(|outputs| Ok(outputs.collect::<Result<_, _>>()))
-    }
-
-    fn branches(self: Pin<&mut Self>) -> Pin<&mut Self> {
-        self
-    }
-}
-
-impl<F: Future> Losers for Attempt<F> {
-    const ANY_OWNED: bool = true;
-
-    fn any_running(&self) -> bool {
-        self.children.running > 0
-    }
-
-    fn any_unwinding(&self, _: bool) -> bool {
-        self.children.slots.iter().any(Slot::unwinds)
-    }
-
-    fn poll_unwinding(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        _: bool,
-        panicked: &mut dyn FnMut(Payload),
-    ) {
-        let children = &mut self.children;
-        for index in 0..children.slots.len() {
-            if children.slots[index].unwinds()
-                && let Poll::Ready(Err(payload)) = children.poll_out(index, cx)
-            {
-                panicked(payload);
-            }
-        }
-    }
-
-    fn drop_all(mut self: Pin<&mut Self>) {
-        self.children.slots.clear();
-    }
-}
-
-impl<F: Future> fmt::Debug for JoinAll<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.children.fmt_as("JoinAll", f)
-    }
-}
-
 /// The futures and what has become of them.
-struct Children<F: Future> {
+pub(crate) struct Children<F: Future> {
     slots: Vec<Slot<F>>,
     /// How many futures are not done.
     running: usize,
@@ -238,7 +56,7 @@ impl<F: Future> Children<F> {
     /// Polling this many in vain costs about as much as the bookkeeping that avoids it.
     const FEW: usize = 30;
 
-    fn new(futures: impl IntoIterator<Item = F>) -> Self {
+    pub(super) fn new(futures: impl IntoIterator<Item = F>) -> Self {
         let slots: Vec<_> = futures
             .into_iter()
             .map(|future| Slot::Running {
@@ -257,18 +75,30 @@ impl<F: Future> Children<F> {
         }
     }
 
+    /// How many there were at first.
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Has the futures polled that may be ready, up to one for which `poll` returns that it decides.
-    fn poll_woken(
+    /// `first` is a number below their count, by which it is decided who comes first.
+    pub(super) fn poll_woken(
         &mut self,
         cx: &mut Context<'_>,
+        first: usize,
         poll: &mut impl FnMut(&mut Self, usize, &mut Context<'_>) -> bool,
     ) {
         assert!(!self.finished, "polled again after it was done");
         let Some(ready) = self.ready.clone() else {
-            self.finished |= (0..self.slots.len()).any(|index| poll(self, index, cx));
+            let mut in_turn = (first..self.slots.len()).chain(0..first);
+            self.finished |= in_turn.any(|index| poll(self, index, cx));
             return;
         };
         let mut batch = ready.start_poll(cx.waker(), mem::take(&mut self.spare));
+        if first > 0 && !batch.is_empty() {
+            let first = first % batch.len();
+            batch.rotate_left(first);
+        }
         let mut decided = false;
         for child in batch.drain(..) {
             // Cleared before the poll, so that a wake-up during it counts; by a swap, so that what
@@ -285,8 +115,8 @@ impl<F: Future> Children<F> {
         self.finished |= decided;
     }
 
-    /// Decides nothing.
-    fn poll_one(&mut self, index: usize, cx: &mut Context<'_>) -> bool {
+    /// Polls a future if it is there. Decides nothing.
+    pub(super) fn poll_one(&mut self, index: usize, cx: &mut Context<'_>) -> bool {
         if let Slot::Running { future, .. } = &mut self.slots[index]
             && let Poll::Ready(output) = future.as_mut().poll(cx)
         {
@@ -297,7 +127,11 @@ impl<F: Future> Children<F> {
     }
 
     /// Polls a future if it is there; once it is done, or has panicked, it is dropped.
-    fn poll_out(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Result<F::Output, Payload>> {
+    pub(super) fn poll_out(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Payload>> {
         let Slot::Running { future, begun } = &mut self.slots[index] else {
             return Poll::Pending;
         };
@@ -314,8 +148,13 @@ impl<F: Future> Children<F> {
         Poll::Ready(output.and_then(|output| dropped.map(|()| output)))
     }
 
+    /// Puts the output in the place of a future that is gone.
+    pub(super) fn keep(&mut self, index: usize, output: F::Output) {
+        self.slots[index] = Slot::Done(output);
+    }
+
     /// The outputs, once all futures are done.
-    fn take_outputs(&mut self) -> Poll<impl Iterator<Item = F::Output> + use<F>> {
+    pub(super) fn take_outputs(&mut self) -> Poll<impl Iterator<Item = F::Output> + use<F>> {
         if self.running > 0 {
             return Poll::Pending;
         }
@@ -327,10 +166,44 @@ impl<F: Future> Children<F> {
         )
     }
 
-    fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("running", &self.running)
             .finish_non_exhaustive()
+    }
+}
+
+// The futures are pinned in boxes of their own, and nothing else of it is ever pinned.
+impl<F: Future> Unpin for Children<F> {}
+
+impl<F: Future> Losers for Children<F> {
+    const ANY_OWNED: bool = true;
+
+    fn any_running(&self) -> bool {
+        self.running > 0
+    }
+
+    fn any_unwinding(&self, _: bool) -> bool {
+        self.slots.iter().any(Slot::unwinds)
+    }
+
+    fn poll_unwinding(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: bool,
+        panicked: &mut dyn FnMut(Payload),
+    ) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].unwinds()
+                && let Poll::Ready(Err(payload)) = self.poll_out(index, cx)
+            {
+                panicked(payload);
+            }
+        }
+    }
+
+    fn drop_all(mut self: Pin<&mut Self>) {
+        self.slots.clear();
     }
 }
 
