@@ -439,6 +439,29 @@ fn a_task_below_a_scope_is_cancelled_with_it_across_tasks() {
     });
 }
 
+/// Control: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
+/// list after it was freed; the next one at its address is then linked to itself.
+#[test]
+fn a_task_below_a_scope_that_never_waits_leaves_it() {
+    block_on(async {
+        let scope = Scope::new();
+        let builder = heist_runtime::task::Builder::new().scope(&scope);
+        for round in 0..100 {
+            assert_eq!(
+                builder.clone().spawn(async move { round }).await.unwrap(),
+                round
+            );
+            drop(builder.clone().spawn_local(async {}));
+        }
+        yield_now().await;
+        let exit = catch(&scope, async {
+            scope.cancel(Reason::Explicit);
+            pending::<()>().await
+        });
+        assert!(matches!(exit.await, Exit::Cancelled(Reason::Explicit)));
+    });
+}
+
 #[test]
 fn an_unwound_future_that_is_polled_again_panics_with_the_cause() {
     block_on(async {

@@ -100,6 +100,10 @@ impl NodeRef {
     pub(crate) fn link(&self, parent: Option<Self>) {
         self.unlink();
         let Some(parent) = parent else { return };
+        if self.flags.get().is_root() {
+            // A task that ends at its first poll has to leave the list, too.
+            self.flags.touch();
+        }
         self.lock().parent = Some(parent.clone());
         {
             let mut inner = parent.lock();
