@@ -63,6 +63,7 @@
 //! | [`CancelToken::cancelled`] | nothing |
 //! | [`time::Interval::tick`] | uses up no tick |
 //! | [`StreamExt::next`](stream::StreamExt::next), [`Emitter::emit`](stream::Emitter::emit) | nothing; a generator stays where it is |
+//! | [`using_stream`](stream::using_stream) | drops the block, and the stream with what it has read ahead; their cleanup is left to the scope around |
 //! | [`join!`], [`try_join!`], [`join_all`], [`try_join_all`], [`race`](race()), [`race_all`], [`select!`] | drops the futures, unless they were lent to it, and the outputs there are |
 //!
 //! So those that lose nothing but their place can be used in a loop that drops them half done.

@@ -9,6 +9,7 @@
 //! A stream that is dropped drops its body, which runs destructors only. To let the body clean up
 //! asynchronously, its stream is polled within a cancelled scope: an [`Emit`] stays pending there, so
 //! the body unwinds from the very place where it has stopped, as Python's generators do.
+//! [`using_stream`](crate::stream::using_stream) sees to that.
 
 use std::fmt;
 use std::future::Future;
@@ -56,8 +57,9 @@ use pin_project_lite::pin_project;
 ///
 /// A wait for the next value that is dropped leaves the body where it is. Dropping the stream drops
 /// the body, wherever it is. A body that has scopes within, such as a
-/// [`timeout`](crate::time::timeout()), unwinds with the scope that it is polled in, so give the wait
-/// for its next value none of its own that ends earlier than the stream.
+/// [`timeout`](crate::time::timeout()), unwinds with the scope that it is polled in. So give the wait for
+/// its next value none of its own that ends earlier than the stream, or read it in a
+/// [`using_stream`](crate::stream::using_stream), where it may have one.
 pub fn generate<T, F>(body: F) -> impl Stream<Item = T>
 where
     F: AsyncFnOnce(&mut Emitter<T>),

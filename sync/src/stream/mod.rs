@@ -24,7 +24,8 @@
 //!
 //! [`generate`] writes a stream as a piece of ordinary code; [`iter`], [`once`], [`empty`] and
 //! [`pending`] make one of what is there. [`StreamExt`] has the methods of all streams, of which those that return a stream do
-//! nothing until that is asked for its next value.
+//! nothing until that is asked for its next value. [`using_stream`] closes a stream that may not be read to
+//! its end.
 //!
 //! Names and semantics follow tokio-stream's, and futures-util's for what only that has. The trait
 //! is that of `futures-core`, so the streams of other crates get these methods too.
@@ -41,6 +42,7 @@ mod ext;
 // Where streams come from.
 mod sources;
 mod generate;
+mod using;
 /// Channels as streams.
 pub mod wrappers;
 
@@ -73,3 +75,4 @@ pub use next::{Next, TryNext};
 pub use sources::{Empty, Iter, Once, Pending, empty, iter, once, pending};
 pub use take::{Skip, Take, TakeWhile};
 pub use time::{Throttle, Timeout};
+pub use using::{OpenStream, using_stream};
