@@ -17,4 +17,6 @@ mod tcp;
 pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};
-pub use tcp::{OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpStream};
+pub use tcp::{
+    OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream, TcpStream,
+};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use heist_net::{TcpListener, TcpStream};
+use heist_net::{TcpListener, TcpListenerStream, TcpStream};
 use heist_runtime::time::{Instant, Timer};
 use heist_runtime::{Builder, RingProfile, Runtime, spawn};
 
@@ -187,6 +187,41 @@ fn a_timer_fires_beside_saturated_echoes() {
             for client in clients {
                 client.cancel();
             }
+        });
+    });
+}
+
+/// Control: a `poll_next` that accepts into a future of its own, and drops that, loses connections.
+#[test]
+fn a_listener_is_a_stream_of_connections() {
+    use heist_sync::stream::StreamExt;
+    use heist_sync::time::timeout;
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut incoming = TcpListenerStream::new(listener);
+            let connect = spawn(async move {
+                let mut clients = Vec::new();
+                for _ in 0..20 {
+                    clients.push(TcpStream::connect(address).await.unwrap());
+                }
+                clients
+            });
+            let mut accepted = Vec::new();
+            while accepted.len() < 20 {
+                // Gives up again and again.
+                if let Ok(next) = timeout(Duration::from_micros(50), incoming.next()).await {
+                    let stream = next.expect("it never ends").unwrap();
+                    accepted.push(stream.peer_addr().unwrap());
+                }
+            }
+            let clients = connect.await.unwrap();
+            let mut connected: Vec<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+            accepted.sort();
+            connected.sort();
+            assert_eq!(accepted, connected);
+            assert_eq!(incoming.into_inner().local_addr().unwrap(), address);
         });
     });
 }

@@ -43,7 +43,7 @@ mod ext;
 mod sources;
 mod generate;
 mod using;
-/// Channels as streams.
+/// Channels and intervals as streams.
 pub mod wrappers;
 
 // From one stream to another.

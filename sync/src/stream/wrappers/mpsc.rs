@@ -1,4 +1,4 @@
-//! The receiving ends of channels, as streams.
+//! The receivers of `mpsc` as streams.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
