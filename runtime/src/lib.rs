@@ -37,6 +37,7 @@
 //! Linux 6.1 or newer with io_uring enabled. [`BuildError`] names the cause and the remedy when it is not.
 
 mod primitives;
+mod memory;
 mod driver;
 pub mod ops;
 mod scheduler;

@@ -267,6 +267,7 @@ impl Runtime {
             seat.run_to_end();
         }
         let report = wait_for_the_end(&shared, deadline);
+        crate::memory::clear();
         if report.stuck_workers == 0 {
             for thread in self.threads().drain(..) {
                 // A panic of a worker thread has been printed already.

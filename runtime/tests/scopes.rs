@@ -413,6 +413,46 @@ fn a_scope_waits_for_a_closure_unless_told_not_to() {
     });
 }
 
+/// Control: without the state `Withdrawn` the handle panics when it is polled once more.
+#[test]
+fn a_closure_that_was_withdrawn_stays_pending() {
+    let runtime = Builder::new()
+        .max_blocking_threads(1)
+        .build()
+        .expect("io_uring");
+    runtime.block_on(async {
+        // The only thread is busy, so the second closure does not begin before it is withdrawn.
+        let first = spawn_blocking(|| std::thread::sleep(Duration::from_millis(30)));
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let task = spawn({
+            let rounds = rounds.clone();
+            async move {
+                let mut second = spawn_blocking(|| ());
+                // Polls the handle in each round of the cleanup beside it.
+                let mut beside = pin!(finally(pending::<()>(), async {
+                    for _ in 0..20 {
+                        sleep(5).await;
+                    }
+                }));
+                poll_fn(|cx| {
+                    let polled = Pin::new(&mut second).poll(cx).map(|_| ());
+                    if cancel_requested() {
+                        rounds.fetch_add(1, Ordering::SeqCst);
+                        assert!(polled.is_pending());
+                    }
+                    beside.as_mut().poll(cx)
+                })
+                .await;
+            }
+        });
+        sleep(10).await;
+        task.cancel();
+        assert!(task.await.expect_err("cancelled").is_cancelled());
+        assert!(rounds.load(Ordering::SeqCst) > 10, "{rounds:?}");
+        first.await.expect("it has ended");
+    });
+}
+
 #[test]
 fn a_task_below_a_scope_is_cancelled_with_it_across_tasks() {
     block_on(async {

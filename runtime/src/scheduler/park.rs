@@ -23,6 +23,8 @@ impl Worker {
             idle.leave(self.index());
             return;
         }
+        let trimming = crate::memory::trim();
+        let timer = timer.into_iter().chain(trimming).min();
         let watching = self.begin_watch();
         let timeout = match (timer, watching) {
             (Some(timer), Some(watch)) => Some(timer.min(watch)),

@@ -18,7 +18,6 @@ use crate::scheduler::queues::LifoSlot;
 use crate::scheduler::shutdown::{Ending, Phase};
 use crate::scope::Reason;
 use crate::task::TaskRef;
-use crate::task::raw::Outcome;
 
 /// A worker as its siblings see it.
 #[derive(Debug)]
@@ -203,8 +202,8 @@ fn end_outside(task: TaskRef) {
     }
     let (_first, _wake) = task.abort();
     let outcome = task.run();
-    debug_assert_eq!(outcome, Outcome::Complete);
-    task.drop_reference();
+    let ended = task.release_if_complete(outcome);
+    debug_assert!(ended, "an aborted task ends");
 }
 
 /// A task whose future is a closure for the blocking pool. Dropping it unrun cancels it.
@@ -215,14 +214,14 @@ impl Job for BlockingJob {
     fn run(self) {
         let task = self.0;
         std::mem::forget(self);
-        let mut outcome = task.run();
-        if outcome != Outcome::Complete {
+        let outcome = task.run();
+        if !task.release_if_complete(outcome) {
             // It has left a cleanup in the scope of its task, which no worker runs.
             let (_first, _wake) = task.abort();
-            outcome = task.run();
+            let outcome = task.run();
+            let ended = task.release_if_complete(outcome);
+            debug_assert!(ended, "an aborted task ends");
         }
-        debug_assert_eq!(outcome, Outcome::Complete);
-        task.drop_reference();
     }
 }
 

@@ -314,6 +314,7 @@ impl Worker {
             }
             Outcome::Reschedule => self.reschedule(task),
             Outcome::Complete => self.retire(task),
+            Outcome::Gone => self.migrate_to.set(None),
         }
     }
 

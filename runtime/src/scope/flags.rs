@@ -20,6 +20,8 @@
 //! - `WOKEN`: what runs here was woken and has not been polled since. Kept up only while `HOLDING`.
 //! - `POLLED`: was polled in the current round of its parent. Likewise.
 //! - `HIT`: what runs here was woken since the round began.
+//! - `USED`: what the lock guards was looked at, so it may hold something. Set before the lock is taken.
+//!   Never cleared.
 //! - `BEGUN`: something was begun right below that has to unwind, since whoever polls the body has cleared
 //!   this last; see `watch`.
 
@@ -41,6 +43,7 @@ const WOKEN: u32 = 1 << 11;
 const POLLED: u32 = 1 << 12;
 const HIT: u32 = 1 << 13;
 const BEGUN: u32 = 1 << 14;
+const USED: u32 = 1 << 15;
 const REASON_SHIFT: u32 = 24;
 
 /// What a scope is from birth on.
@@ -108,6 +111,10 @@ impl Snapshot {
     /// Woken, waited for, and passed over in this round.
     pub(crate) fn is_stalled(self) -> bool {
         self.0 & (HOLDING | WOKEN | POLLED) == HOLDING | WOKEN
+    }
+
+    pub(crate) fn was_used(self) -> bool {
+        self.0 & USED != 0
     }
 
     pub(crate) fn was_hit(self) -> bool {
@@ -240,6 +247,13 @@ impl Flags {
     /// The scope's own round begins.
     pub(crate) fn forget_hit(&self) {
         self.clear(HIT);
+    }
+
+    #[inline]
+    pub(crate) fn note_used(&self) {
+        if self.0.load(Ordering::Relaxed) & USED == 0 {
+            self.set(USED);
+        }
     }
 
     #[inline]

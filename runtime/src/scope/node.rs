@@ -99,7 +99,14 @@ impl Node {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.flags.note_used();
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether dropping it would do nothing; the caller is the last who knows of it.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        !self.flags.get().was_used()
     }
 
     /// The scopes right below.
@@ -204,16 +211,19 @@ unsafe impl Sync for NodeRef {}
 impl NodeRef {
     /// A new scope.
     pub(crate) fn new(kind: Kind, name: &'static str) -> Self {
-        let node = Box::new(HeapNode {
+        let place = crate::memory::allocate::<HeapNode>();
+        let node = HeapNode {
             node: Node::new(kind),
             refs: AtomicUsize::new(1),
             waker: UnsafeCell::new(None),
             deadline: std::sync::Mutex::new(None),
             name,
             born: crate::scope::age::now(),
-        });
+        };
+        // SAFETY: the memory is for a node, and nobody else's.
+        unsafe { place.write(node) };
         // The pointer is one to the whole allocation.
-        Self(NonNull::from(Box::leak(node)).cast())
+        Self(place.cast())
     }
 
     pub(crate) fn as_ptr(&self) -> NonNull<Node> {
@@ -375,9 +385,11 @@ impl Drop for NodeRef {
         };
         // AcqRel: what others did with the node happens before it is freed.
         if heap.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let heap = self.0.cast::<HeapNode>().as_ptr();
-            // SAFETY: it was leaked by `new`, and this was the last reference.
-            drop(unsafe { Box::from_raw(heap) });
+            let heap = self.0.cast::<HeapNode>();
+            // SAFETY: this was the last reference.
+            unsafe { heap.drop_in_place() };
+            // SAFETY: it comes from `allocate`, see `new`.
+            unsafe { crate::memory::deallocate(heap) };
         }
     }
 }

@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use crate::context;
+use crate::memory;
 use crate::primitives::UnsafeCell;
 use crate::scheduler::shared::Shared;
 use crate::scope::drive::{Body, Unwinding, drive};
 use crate::scope::flags::Kind;
 use crate::scope::node::Node;
 use crate::scope::{Exit, Reason, age, current};
-use crate::task::raw::{Header, Links, Outcome, TaskRef, Vtable};
+use crate::task::raw::{Header, Links, NO_OWNER, Outcome, TaskRef, Vtable};
 use crate::task::state::{FinishPoll, StartPoll, State};
 use crate::task::{Id, JoinError, waker};
 
@@ -62,13 +63,14 @@ pub(crate) unsafe fn allocate<F: Future>(
     future: F,
 ) -> TaskRef {
     crate::trace::task_spawned(&birth);
-    let cell = Box::new(Cell {
+    let place = memory::allocate::<Cell<F>>();
+    let cell = Cell {
         header: Header {
             state: State::new(),
             vtable: &Typed::<F>::VTABLE,
             runtime,
             id: birth.id,
-            owner: AtomicU32::new(birth.pinned_to.unwrap_or(super::raw::NO_OWNER)),
+            owner: AtomicU32::new(birth.pinned_to.unwrap_or(NO_OWNER)),
             born: AtomicU32::new(0),
             pinned: birth.pinned_to.is_some(),
             blocking: birth.blocking,
@@ -81,8 +83,10 @@ pub(crate) unsafe fn allocate<F: Future>(
         },
         unwinding: UnsafeCell::new(None),
         stage: UnsafeCell::new(Stage::Future(future)),
-    });
-    TaskRef::from_header(NonNull::from(Box::leak(cell)).cast())
+    };
+    // SAFETY: the memory is for a cell, and nobody else's.
+    unsafe { place.write(cell) };
+    TaskRef::from_header(place.cast())
 }
 
 /// Bytes that a task with future `F` takes.
@@ -186,8 +190,7 @@ impl<F: Future> Typed<F> {
             Err(payload) => Exit::Panicked(payload),
         };
         if !task.header().scope.flags.get().is_touched() {
-            Self::finish(task, exit);
-            return Outcome::Complete;
+            return Self::finish(task, exit);
         }
         Self::unwind(task, Some(exit), &mut cx)
     }
@@ -224,8 +227,7 @@ impl<F: Future> Typed<F> {
             Poll::Ready(exit) => {
                 // SAFETY: as above; the borrow has ended.
                 drop(unsafe { &mut *place }.take());
-                Self::finish(task, exit);
-                Outcome::Complete
+                Self::finish(task, exit)
             }
         }
     }
@@ -250,11 +252,10 @@ impl<F: Future> Typed<F> {
             Ok(()) => JoinError::aborted(id),
             Err(payload) => JoinError::panicked(id, payload),
         };
-        Self::complete(task, Err(error));
-        Outcome::Complete
+        Self::complete(task, Err(error))
     }
 
-    fn finish(task: TaskRef, exit: Exit<F::Output>) {
+    fn finish(task: TaskRef, exit: Exit<F::Output>) -> Outcome {
         let id = task.header().id;
         Self::complete(
             task,
@@ -263,10 +264,10 @@ impl<F: Future> Typed<F> {
                 Exit::Cancelled(reason) => Err(JoinError::cancelled(id, reason)),
                 Exit::Panicked(payload) => Err(JoinError::panicked(id, payload)),
             },
-        );
+        )
     }
 
-    fn complete(task: TaskRef, output: Result<F::Output, JoinError>) {
+    fn complete(task: TaskRef, output: Result<F::Output, JoinError>) -> Outcome {
         if let Err(payload) = Self::set_stage(task, Stage::Output(output)) {
             // The future's destructor panicked after its last poll: that is what the joiner learns.
             let error = Err(JoinError::panicked(task.header().id, payload));
@@ -274,6 +275,10 @@ impl<F: Future> Typed<F> {
         }
         #[cfg(feature = "tracing")]
         Self::report(task);
+        // One step less for a task that is in nobody's list.
+        if task.owner() == NO_OWNER && task.header().state.complete_and_leave() {
+            return Outcome::Gone;
+        }
         let completed = task.header().state.complete();
         if completed.drop_output {
             // Nobody will ever see the output; a panic of its destructor has nobody to go to.
@@ -282,6 +287,7 @@ impl<F: Future> Typed<F> {
         if completed.wake_joiner {
             super::join::wake_joiner(task);
         }
+        Outcome::Complete
     }
 
     /// Emits the event of a task's end, before anybody else can learn of it.
@@ -310,9 +316,13 @@ impl<F: Future> Typed<F> {
     }
 
     unsafe fn free(task: TaskRef) {
-        let cell = task.as_ptr().cast::<Cell<F>>().as_ptr();
-        // SAFETY: the cell was leaked by `allocate`, and the last reference is gone.
-        drop(unsafe { Box::from_raw(cell) });
+        let cell = task.as_ptr().cast::<Cell<F>>();
+        if !task.header().is_bare() {
+            // SAFETY: the last reference is gone.
+            unsafe { cell.drop_in_place() };
+        }
+        // SAFETY: it comes from `allocate`, and nothing is left in it.
+        unsafe { memory::deallocate(cell) };
     }
 }
 

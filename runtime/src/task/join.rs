@@ -43,20 +43,23 @@ use crate::task::{AbortHandle, CancelOnDrop, Id, JoinError};
 pub struct JoinHandle<T> {
     task: TaskRef,
     leaf: Leaf,
-    /// It has been polled.
-    started: bool,
-    wait: Wait,
+    progress: Progress,
+    /// Whether a cancelled scope waits for the task, a closure on the blocking pool: one that has not begun
+    /// is withdrawn, and one that has is waited for. Otherwise the task goes on without the scope.
+    holds: bool,
+    token: Option<Box<LeafToken>>,
     output: PhantomData<fn() -> T>,
 }
 
-/// What a handle does in a cancelled scope.
-#[derive(Debug)]
-enum Wait {
-    /// Stays as it is: the task goes on without it.
-    Freeze,
-    /// Has the scope wait for a closure on the blocking pool, once it is cancelled: then a closure that has
-    /// not begun is withdrawn, and one that has is waited for.
-    Hold(Option<Box<LeafToken>>),
+/// How far a handle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    New,
+    Polled,
+    /// It has returned the output.
+    Done,
+    /// The scope was cancelled, and with it a closure that had not begun: there is no output to return.
+    Withdrawn,
 }
 
 // SAFETY: the handle moves the output to its own thread, so the output must be `Send`; everything else
@@ -74,12 +77,9 @@ impl<T> JoinHandle<T> {
         Self {
             task,
             leaf: Leaf::here(),
-            started: false,
-            wait: if task.header().blocking {
-                Wait::Hold(None)
-            } else {
-                Wait::Freeze
-            },
+            progress: Progress::New,
+            holds: task.header().blocking,
+            token: None,
             output: PhantomData,
         }
     }
@@ -124,7 +124,7 @@ impl<T> JoinHandle<T> {
     /// more, so the closure may go on after everything around it is gone. By default the scope waits.
     #[must_use]
     pub fn abandon_on_cancel(mut self) -> Self {
-        self.wait = Wait::Freeze;
+        self.holds = false;
         self
     }
 
@@ -212,9 +212,12 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.started {
+        if self.progress == Progress::New {
             ready!(self.leaf.start());
-            self.started = true;
+            self.progress = Progress::Polled;
+        }
+        if self.progress == Progress::Withdrawn {
+            return self.leaf.pending();
         }
         let state = &self.task.header().state;
         if !state.is_complete() && self.register(cx.waker()) {
@@ -228,7 +231,9 @@ impl<T> Future for JoinHandle<T> {
         // SAFETY: complete; `T` is the output type the task was spawned with.
         unsafe { (self.task.header().vtable.take_output)(self.task, to) };
         let output = output.expect("a complete task has an output");
-        if self.was_withdrawn(&output) {
+        self.progress = Progress::Done;
+        if self.token.is_some() && self.was_withdrawn(&output) {
+            self.progress = Progress::Withdrawn;
             return self.leaf.pending();
         }
         Poll::Ready(output)
@@ -239,8 +244,8 @@ impl<T> JoinHandle<T> {
     /// In a cancelled scope, pending.
     #[cold]
     fn meet_cancellation(&mut self) {
-        if let Wait::Hold(token) = &mut self.wait {
-            let token = token.get_or_insert_with(|| {
+        if self.holds {
+            let token = self.token.get_or_insert_with(|| {
                 self.task.cancel(Reason::Explicit);
                 Box::default()
             });
@@ -249,17 +254,20 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether `output` is an error that [`meet_cancellation`](Self::meet_cancellation) has brought about.
+    #[cold]
     fn was_withdrawn(&mut self, output: &Result<T, JoinError>) -> bool {
-        let Wait::Hold(token) = &mut self.wait else {
-            return false;
-        };
-        let withdrawn = token.take().is_some();
+        let withdrawn = self.token.take().is_some();
         withdrawn && cancel_requested() && output.as_ref().is_err_and(JoinError::is_cancelled)
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
+        if self.progress == Progress::Done && self.task.header().state.is_left_to_caller() {
+            with_join_waker(self.task, |waker| drop(waker.take()));
+            self.task.free();
+            return;
+        }
         let detached = self.task.header().state.detach();
         if detached.drop_output {
             // SAFETY: complete, and the interest that owned the output is gone.

@@ -56,6 +56,8 @@ pub(crate) enum Outcome {
     Reschedule,
     /// The task is complete; the reference of the runtime is to be dropped.
     Complete,
+    /// The task is complete, and may be freed already.
+    Gone,
 }
 
 /// Neighbours in the owner's list.
@@ -94,6 +96,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Whether dropping it would do nothing: true of most tasks. The caller holds the last reference, and
+    /// neither a join waker nor a stage is left.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.name.is_none() && !self.unwinds.get() && self.scope.is_bare()
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref().map(|name| &**name)
     }
@@ -184,6 +193,17 @@ impl TaskRef {
         // SAFETY: the vtable is that of this task, and the task came from a queue: it is scheduled,
         // and nobody else runs it.
         unsafe { (self.header().vtable.run)(self) }
+    }
+
+    /// After a run outside the workers: gives the runtime's reference back if the task is complete, and says
+    /// whether it is.
+    pub(crate) fn release_if_complete(self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Complete => self.drop_reference(),
+            Outcome::Gone => {}
+            Outcome::Idle | Outcome::Reschedule => return false,
+        }
+        true
     }
 
     /// Drops one counted reference, and the task with the last one.

@@ -133,6 +133,38 @@ impl State {
         }
     }
 
+    /// (4), and gives the runtime's reference back in the same step: afterwards the `JoinHandle` may free the
+    /// task. Does nothing, and returns `false`, when there is no `JoinHandle` or it waits already.
+    #[inline]
+    pub(crate) fn complete_and_leave(&self) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            if seen & (JOIN_INTEREST | JOIN_WAKER) != JOIN_INTEREST {
+                return false;
+            }
+            debug_assert_eq!(seen & (RUNNING | COMPLETE), RUNNING);
+            // The reference of the handle remains.
+            let next = (seen ^ (RUNNING | COMPLETE)) - REFERENCE;
+            // Release: whoever sees it complete sees the output. Acquire: as in `complete`.
+            match self
+                .0
+                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Whether the task is complete and the caller's reference is the only one, so that nobody else can
+    /// come to know of the task any more.
+    #[inline]
+    pub(crate) fn is_left_to_caller(&self) -> bool {
+        // Acquire: what the others did before they gave their references back.
+        let seen = self.0.load(Ordering::Acquire);
+        seen & COMPLETE != 0 && seen < 2 * REFERENCE
+    }
+
     /// After [`complete`](Self::complete) woke the joiner: gives the waker cell back. Returns whether
     /// the `JoinHandle` is gone, so that the waker must be dropped here.
     pub(crate) fn release_join_waker(&self) -> bool {
@@ -338,6 +370,43 @@ mod models {
             );
             assert!(waker ^ detached.drop_waker, "waker dropped twice or never");
             assert!(handle_frees ^ worker_frees, "freed twice or never");
+        });
+    }
+
+    /// Leaving racing with a registering joiner, which then goes away: it is woken or sees the completion, and
+    /// the task is freed once.
+    #[test]
+    fn loom_complete_and_leave_against_join() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            let worker = {
+                let state = state.clone();
+                thread::spawn(move || {
+                    if state.complete_and_leave() {
+                        return (false, None, false);
+                    }
+                    let completed = state.complete();
+                    if completed.wake_joiner {
+                        let _: bool = state.release_join_waker();
+                    }
+                    let drops = Some(completed.drop_output);
+                    (completed.wake_joiner, drops, state.drop_reference())
+                })
+            };
+            let published = state.publish_join_waker();
+            let (handle_drops, freed) = if state.is_left_to_caller() {
+                (true, true)
+            } else {
+                (state.detach().drop_output, state.drop_reference())
+            };
+            let (woken, worker_drops, worker_frees) = worker.join().expect("worker");
+            assert!(!woken || published, "woken by a waker that is not there");
+            assert!(
+                handle_drops ^ worker_drops.unwrap_or(false),
+                "the output is dropped twice or never"
+            );
+            assert!(freed ^ worker_frees, "freed twice or never");
         });
     }
 
