@@ -12,6 +12,7 @@ use crate::{
 /// Pairs of tasks that wake each other in turn.
 #[derive(Clone, Copy, Debug)]
 pub struct InTurn {
+    pairs: usize,
     rounds: usize,
 }
 
@@ -21,7 +22,6 @@ pub struct Everybody {
     rounds: usize,
 }
 
-const PAIRS: usize = 32;
 const WAITERS: usize = 64;
 
 /// The scenarios of this module.
@@ -29,6 +29,11 @@ const WAITERS: usize = 64;
 pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
     vec![
         Box::new(InTurn {
+            pairs: 1,
+            rounds: scale.pick(100_000, 20),
+        }),
+        Box::new(InTurn {
+            pairs: 32,
             rounds: scale.pick(5_000, 20),
         }),
         Box::new(Everybody {
@@ -39,7 +44,10 @@ pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
 
 impl Scenario for InTurn {
     fn name(&self) -> String {
-        format!("notify, {PAIRS} pairs in turn")
+        match self.pairs {
+            1 => "notify, a pair in turn".into(),
+            pairs => format!("notify, {pairs} pairs in turn"),
+        }
     }
 
     fn measures(&self) -> Vec<Measure> {
@@ -55,10 +63,10 @@ impl Scenario for InTurn {
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
-        let rounds = self.rounds;
+        let Self { pairs, rounds } = *self;
         let cost = runtime.run(async move {
             let meter = Meter::start();
-            let handles: Vec<_> = (0..PAIRS)
+            let handles: Vec<_> = (0..pairs)
                 .flat_map(|_| {
                     let there = Arc::new(R::Sync::notify());
                     let back = Arc::new(R::Sync::notify());
@@ -73,7 +81,7 @@ impl Scenario for InTurn {
             }
             meter.stop()
         });
-        Outcome::per_operation(cost, (2 * PAIRS * rounds) as u64, 1e9)
+        Outcome::per_operation(cost, (2 * pairs * rounds) as u64, 1e9)
     }
 }
 
