@@ -11,11 +11,14 @@
 //! | bits | meaning |
 //! |---|---|
 //! | 0, `PERMIT` | somebody was to be notified, but nobody waited |
-//! | 1, `WAITERS` | the queue is not empty; set and cleared under its lock |
+//! | 1, `WAITERS` | the queue may not be empty; set and cleared under its lock |
 //! | 2 and up | how often everybody was notified |
 //!
 //! `PERMIT` and `WAITERS` exclude each other. Whoever queues sets `WAITERS` with the same operation
 //! that finds neither a permit nor a newer count, so no wake-up can come unseen between the two.
+//! Whoever grants to the last one leaves the bit set, since another often comes at once and finds it
+//! there; only who comes to grant and finds nobody clears it.
+//!
 //! Every notification is a read-modify-write of the word, or goes through the lock, so it is ordered
 //! against every wait: what one wrote before it notified is seen by whoever was too late to be woken.
 
@@ -241,10 +244,9 @@ impl Notify {
             }
         };
         if waker.is_none() {
-            // They left before we had the lock, which nobody who comes has now.
-            self.update(|word| word | PERMIT);
+            // Nobody waits, and nobody who comes can queue while we have the lock.
+            self.update(|word| (word & !WAITERS) | PERMIT);
         }
-        self.note_leaving(&locked);
         drop(locked);
         if let Some(waker) = waker {
             waker.wake();
@@ -301,10 +303,10 @@ impl Default for Notify {
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word.load(Relaxed);
+        let permit = self.word.load(Relaxed) & PERMIT != 0;
         f.debug_struct("Notify")
-            .field("permit", &(word & PERMIT != 0))
-            .field("waited_for", &(word & WAITERS != 0))
+            .field("permit", &permit)
+            .field("waited_for", &!self.queue.lock().is_empty())
             .finish_non_exhaustive()
     }
 }
@@ -317,8 +319,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    /// If the note that somebody waits stayed behind, a notification would find nobody and the fast
-    /// path would never come back.
+    /// If the note that somebody waits stayed behind for good, the fast path would never come back.
     #[test]
     fn the_fast_path_comes_back_when_nobody_waits() {
         for end in 0..4 {
@@ -336,7 +337,9 @@ mod tests {
                 }
                 assert_eq!(notified.poll(&mut cx).is_ready(), end < 3);
             }
-            assert_eq!(notify.word.load(Relaxed) & (PERMIT | WAITERS), 0);
+            assert_eq!(notify.word.load(Relaxed) & PERMIT, 0);
+            notify.notify_one();
+            assert_eq!(notify.word.load(Relaxed) & (PERMIT | WAITERS), PERMIT);
         }
     }
 }
