@@ -52,7 +52,8 @@ mod runtime;
 mod seat;
 mod threads;
 mod metrics;
-mod panics;
+#[doc(hidden)]
+pub mod panics;
 mod trace;
 mod error;
 #[doc(hidden)]

@@ -41,9 +41,12 @@ pub(crate) fn report(what: &'static str, payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
-/// Calls a waker that may be foreign.
+/// Calls a waker that may be foreign. If it panics, that is contained: whoever wakes has nothing to do with the
+/// task that is woken, and is in the middle of giving out what others wait for.
+///
+/// Not for use by hand, and not stable; the other crates of Heist wake with it.
 #[inline]
-pub(crate) fn wake(waker: Waker) {
+pub fn wake(waker: Waker) {
     contain("waker", || waker.wake());
 }
 

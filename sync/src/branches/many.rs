@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use heist_runtime::scope::watch;
 
 use crate::branches::list::{Losers, Payload};
+use crate::wait::wake;
 
 /// The futures and what has become of them.
 pub(crate) struct Children<F: Future> {
@@ -281,7 +282,7 @@ impl Wake for Child {
         let task = state.task.take();
         drop(state);
         if let Some(task) = task {
-            task.wake();
+            wake(task);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `task_group`: tasks that end before their block does.
 
 use super::GroupError;
+use crate::wait::wake;
 use heist_runtime::JoinHandle;
 use heist_runtime::scope::{Exit, LeafToken, Reason, Scope, cancel_requested, catch, unwound};
 use std::any::Any;
@@ -268,7 +269,7 @@ impl<E> Drop for Member<E> {
             state.waker.take()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     }
 }

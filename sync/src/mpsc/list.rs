@@ -30,6 +30,7 @@
 
 use super::slot::{Block, Filling, Found, SLOTS, Slot};
 use crate::primitives::{Arc, AtomicPtr, AtomicUsize, UnsafeCell, yield_now};
+use crate::wait::wake;
 use crate::waker_cell::WakerCell;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -219,11 +220,9 @@ impl<T, S> List<T, S> {
     }
 
     fn fill(&self, slot: NonNull<Slot<T>>, filling: Filling<T>) {
-        // SAFETY: our callers have claimed the slot, so its block is alive.
-        let slot = unsafe { slot.as_ref() };
-        // SAFETY: and they fill it once.
-        if let Some(waker) = unsafe { slot.fill(filling, &self.waker) } {
-            waker.wake();
+        // SAFETY: our callers have claimed the slot, and fill it once.
+        if let Some(waker) = unsafe { Slot::fill(slot, filling, &self.waker) } {
+            wake(waker);
         }
     }
 

@@ -20,7 +20,7 @@
 use crate::primitives::{AtomicPtr, AtomicUsize, UnsafeCell};
 use crate::waker_cell::WakerCell;
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
 
@@ -85,13 +85,22 @@ impl<T> Block<T> {
 impl<T> Slot<T> {
     /// Sender: fills a slot, its last touch, and returns the waker of the receiver if it waits.
     ///
+    /// The receiver may free the slot before this has returned. So it is given a pointer: a reference would
+    /// promise that the slot, or at least the padding in it, is there until then.
+    ///
     /// # Safety
     ///
-    /// The caller has claimed the slot, and fills it for the first time.
-    pub(super) unsafe fn fill(&self, filling: Filling<T>, receiver: &WakerCell) -> Option<Waker> {
+    /// The caller has claimed the slot, hence it is alive, and fills it for the first time.
+    pub(super) unsafe fn fill(
+        slot: NonNull<Self>,
+        filling: Filling<T>,
+        receiver: &WakerCell,
+    ) -> Option<Waker> {
+        // SAFETY: it is alive until it is filled, and not used after that.
+        let slot = unsafe { slot.as_ref() };
         let new = match filling {
             Filling::Value(value) => {
-                self.value.with_mut(|cell| {
+                slot.value.with_mut(|cell| {
                     // SAFETY: the content is the caller's, until the state is changed below.
                     unsafe { (*cell).write(value) };
                 });
@@ -101,11 +110,11 @@ impl<T> Slot<T> {
             Filling::End => END,
         };
         // Acquire, for the waker.
-        let mut seen = self.state.load(Acquire);
+        let mut seen = slot.state.load(Acquire);
         loop {
             let waker = (seen & KIND == WAITED).then(|| receiver.copy());
             // Release, for the value and whatever the sender did before; acquire as above.
-            match self.state.compare_exchange_weak(seen, new, AcqRel, Acquire) {
+            match slot.state.compare_exchange_weak(seen, new, AcqRel, Acquire) {
                 // SAFETY: the state was exchanged from the one that speaks of the waker copied.
                 Ok(_) => return waker.map(|copied| unsafe { copied.into_waker() }),
                 Err(actual) => seen = actual,

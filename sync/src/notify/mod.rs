@@ -27,7 +27,7 @@ mod notified;
 pub use notified::Notified;
 
 use crate::primitives::AtomicUsize;
-use crate::wait::{Locked, WaitQueue};
+use crate::wait::{Locked, WaitQueue, wake};
 use heist_runtime::scope::Leaf;
 use std::fmt;
 use std::future::Future;
@@ -249,7 +249,7 @@ impl Notify {
         }
         drop(locked);
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     }
 

@@ -7,6 +7,7 @@
 
 use super::state::{CLOSED, RX_GONE, RX_WAKER, SENT, Snapshot, TX_GONE, TX_WAKER};
 use crate::primitives::{AtomicUsize, UnsafeCell};
+use crate::wait::wake;
 use crate::waker_cell::WakerCell;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
@@ -32,7 +33,7 @@ pub(super) trait Side {
     const OTHER_GONE: usize;
 
     /// The cell for its waker.
-    fn cell<T>(shared: &Shared<T>) -> &WakerCell;
+    fn cell(words: &Words) -> &WakerCell;
 }
 
 /// The side of the sender.
@@ -44,8 +45,8 @@ impl Side for Tx {
     const GONE: usize = TX_GONE;
     const OTHER_GONE: usize = RX_GONE;
 
-    fn cell<T>(shared: &Shared<T>) -> &WakerCell {
-        &shared.sender
+    fn cell(words: &Words) -> &WakerCell {
+        &words.sender
     }
 }
 
@@ -58,17 +59,26 @@ impl Side for Rx {
     const GONE: usize = RX_GONE | CLOSED;
     const OTHER_GONE: usize = TX_GONE;
 
-    fn cell<T>(shared: &Shared<T>) -> &WakerCell {
-        &shared.receiver
+    fn cell(words: &Words) -> &WakerCell {
+        &words.receiver
     }
 }
 
 /// The allocation.
 pub(super) struct Shared<T> {
+    words: Words,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// All of it but the value.
+///
+/// There is nothing but atomics here, not even padding: a change may be the last touch of the channel, which
+/// the other end frees before the call has returned, and a reference that is an argument promises of
+/// everything else that it is there until then.
+pub(super) struct Words {
     state: AtomicUsize,
     receiver: WakerCell,
     sender: WakerCell,
-    value: UnsafeCell<MaybeUninit<T>>,
 }
 
 // SAFETY: the two ends share nothing but what the state word hands from one to the other, with
@@ -87,9 +97,11 @@ struct Taken {
 /// The two ends of a new channel.
 pub(super) fn pair<T>() -> (End<T, Tx>, End<T, Rx>) {
     let shared = Box::new(Shared {
-        state: AtomicUsize::new(0),
-        receiver: WakerCell::new(),
-        sender: WakerCell::new(),
+        words: Words {
+            state: AtomicUsize::new(0),
+            receiver: WakerCell::new(),
+            sender: WakerCell::new(),
+        },
         value: UnsafeCell::new(MaybeUninit::uninit()),
     });
     let shared = NonNull::from(Box::leak(shared));
@@ -104,7 +116,7 @@ impl<T, S: Side> End<T, S> {
     }
 
     pub(super) fn state(&self) -> Snapshot {
-        self.shared().state()
+        self.shared().words.state()
     }
 
     fn shared(&self) -> &Shared<T> {
@@ -115,9 +127,9 @@ impl<T, S: Side> End<T, S> {
 
     /// Leaves a waker for the other end. `false` if there is nothing to wait for any more.
     pub(super) fn register(&mut self, waker: &Waker) -> bool {
-        let shared = self.shared();
-        let cell = S::cell(shared);
-        let state = shared.state();
+        let words = &self.shared().words;
+        let cell = S::cell(words);
+        let state = words.state();
         if state.has(S::OVER) {
             return false;
         }
@@ -126,11 +138,11 @@ impl<T, S: Side> End<T, S> {
                 return true;
             }
             // Taken out before the cell is filled anew; the other end may have been faster.
-            drop(shared.change(|state| state.has(S::WAKER).then(|| state.without(S::WAKER))));
+            drop(words.change(|state| state.has(S::WAKER).then(|| state.without(S::WAKER))));
         }
         cell.fill(waker.clone());
         let registered =
-            shared.change(|state| (!state.has(S::OVER)).then(|| state.with(S::WAKER).renewed()));
+            words.change(|state| (!state.has(S::OVER)).then(|| state.with(S::WAKER).renewed()));
         if registered.is_err() {
             // SAFETY: it was filled above, and the bit that gives it to the other end is not set.
             drop(unsafe { cell.copy().into_waker() });
@@ -142,7 +154,7 @@ impl<T, S: Side> End<T, S> {
     /// one.
     fn depart(&mut self) -> Option<T> {
         let shared = self.shared();
-        let left = shared.change(|state| {
+        let left = shared.words.change(|state| {
             (!state.has(S::OTHER_GONE)).then(|| state.with(S::GONE).without(RX_WAKER | TX_WAKER))
         });
         let state = match left {
@@ -153,8 +165,9 @@ impl<T, S: Side> End<T, S> {
                 } else {
                     (receiver, sender)
                 };
+                // First, in case that the destructor of the other one panics.
+                other.into_iter().for_each(wake);
                 drop(own);
-                other.into_iter().for_each(Waker::wake);
                 return None;
             }
             Err(state) => state,
@@ -177,7 +190,7 @@ impl<T> End<T, Tx> {
             // SAFETY: until `SENT` is set, the value is the sender's alone.
             unsafe { (*cell).write(value) };
         });
-        let sent = shared.change(|state| {
+        let sent = shared.words.change(|state| {
             (!state.has(CLOSED)).then(|| {
                 let sent = state.with(SENT | TX_GONE);
                 sent.without(RX_WAKER | TX_WAKER)
@@ -187,8 +200,8 @@ impl<T> End<T, Tx> {
             // From here on the channel may be gone.
             Ok(Taken { receiver, sender }) => {
                 mem::forget(self);
+                receiver.into_iter().for_each(wake);
                 drop(sender);
-                receiver.into_iter().for_each(Waker::wake);
                 Ok(())
             }
             // SAFETY: it was written above and not handed over.
@@ -200,11 +213,11 @@ impl<T> End<T, Tx> {
 impl<T> End<T, Rx> {
     /// Accepts no value from now on, and lets the sender know.
     pub(super) fn close(&self) {
-        let closed = self.shared().change(|state| {
+        let closed = self.shared().words.change(|state| {
             (!state.has(TX_GONE | CLOSED)).then(|| state.with(CLOSED).without(TX_WAKER))
         });
         if let Ok(taken) = closed {
-            taken.sender.into_iter().for_each(Waker::wake);
+            taken.sender.into_iter().for_each(wake);
         }
     }
 
@@ -221,7 +234,7 @@ impl<T, S: Side> Drop for End<T, S> {
     }
 }
 
-impl<T> Shared<T> {
+impl Words {
     fn state(&self) -> Snapshot {
         // Acquire, for the value.
         Snapshot(self.state.load(Acquire))
@@ -257,7 +270,9 @@ impl<T> Shared<T> {
             }
         }
     }
+}
 
+impl<T> Shared<T> {
     /// Moves the value out.
     ///
     /// # Safety

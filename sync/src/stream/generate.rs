@@ -22,6 +22,8 @@ use futures_core::Stream;
 use heist_runtime::scope::Leaf;
 use pin_project_lite::pin_project;
 
+use crate::wait::wake;
+
 /// A stream of the values that an asynchronous closure emits.
 ///
 /// An asynchronous generator (`async def` with `yield`). The body starts when the first value is
@@ -174,7 +176,7 @@ impl<T, B: Future<Output = ()>> Stream for Generate<T, B> {
             this.shared.set_task(task.clone());
         }
         if let Some(emitter) = this.emitter.take() {
-            emitter.wake();
+            wake(emitter);
         }
         let ended = body.poll(cx).is_ready();
         if ended {

@@ -28,7 +28,7 @@ mod permits;
 
 pub(crate) use permits::{Closed, MAX_PERMITS, Permits, Refusal};
 pub(crate) use queue::{Locked, State, WaitQueue, Waiter};
-pub(crate) use wake::WakeBatch;
+pub(crate) use wake::{WakeBatch, wake};
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,7 +1,12 @@
 //! Wakers that are called once a lock is free.
+//!
+//! One that panics stops nobody: whoever wakes has nothing to do with the executor whose waker that is, and
+//! may have an item in hand, or permits for others.
 
 use std::mem;
 use std::task::Waker;
+
+pub(crate) use heist_runtime::panics::wake;
 
 /// Wakers to be called once the lock is free, without allocating.
 pub(crate) struct WakeBatch {
@@ -34,7 +39,7 @@ impl WakeBatch {
     pub(crate) fn wake(&mut self) {
         let len = mem::take(&mut self.len);
         for waker in self.wakers.iter_mut().take(len).filter_map(Option::take) {
-            waker.wake();
+            wake(waker);
         }
     }
 }
