@@ -57,7 +57,7 @@ impl<'a, T, S: Store<T>> Get<'a, T, S> {
         // Cloned, and if need be dropped, outside the lock: both run foreign code.
         let mut waker = None;
         loop {
-            let mut locked = this.core.waiting.lock();
+            let mut locked = this.core.lock();
             match this.core.get(&mut locked) {
                 Ok((item, served)) => {
                     drop(locked);

@@ -21,7 +21,7 @@ mod error;
 pub use error::{QueueShutDown, TryGetError, TryPutError};
 pub use store::{Fifo, Lifo, Priority, Store};
 
-use self::core::{Core, wake};
+use self::core::{Core, Refusal, wake};
 use get::Get;
 use heist_runtime::scope::Leaf;
 use put::Put;
@@ -33,7 +33,9 @@ pub type Queue<T> = AnyQueue<T, Fifo<T>>;
 
 /// A queue whose smallest item comes out first, and of equal ones the oldest. asyncio's `PriorityQueue`.
 ///
-/// Items are compared while the queue is locked: their `Ord` must not use it, nor panic.
+/// Items are compared while the queue is locked. If their `Ord` panics, the put or get that compares them
+/// has not happened, and its panic goes on; an item that comes in later, because there is room again or a
+/// get was dropped, comes in all the same, but not in its place. An `Ord` that uses the queue panics.
 ///
 /// ```
 /// # heist_runtime::block_on(async {
@@ -177,10 +179,20 @@ impl<T, S: Store<T>> AnyQueue<T, S> {
     ///
     /// With the item, if the queue is full or shut down.
     pub fn try_put(&self, item: T) -> Result<(), TryPutError<T>> {
-        let mut locked = self.core.waiting.lock();
-        let outcome = self.core.put(&mut locked, item);
+        // Outside of the lock, in case of a panic.
+        let mut item = Some(item);
+        let mut locked = self.core.lock();
+        let outcome = self.core.put(&mut locked, &mut item);
         drop(locked);
-        outcome.map(wake)
+        match (outcome, item) {
+            (Ok(served), _) => {
+                wake(served);
+                Ok(())
+            }
+            (Err(Refusal::Full), Some(item)) => Err(TryPutError::Full(item)),
+            (Err(Refusal::ShutDown), Some(item)) => Err(TryPutError::ShutDown(item)),
+            (Err(_), None) => unreachable!("what is refused stays"),
+        }
     }
 
     /// Gets the next item if there is one, without waiting. asyncio's `get_nowait`.
@@ -189,7 +201,7 @@ impl<T, S: Store<T>> AnyQueue<T, S> {
     ///
     /// If the queue is empty.
     pub fn try_get(&self) -> Result<T, TryGetError> {
-        let mut locked = self.core.waiting.lock();
+        let mut locked = self.core.lock();
         let outcome = self.core.get(&mut locked);
         drop(locked);
         let (item, served) = outcome?;

@@ -1,7 +1,7 @@
 //! The future that waits for room.
 
-use super::core::{Core, Entry, Shared, wake};
-use super::error::{QueueShutDown, TryPutError};
+use super::core::{Core, Entry, Refusal, Shared, wake};
+use super::error::QueueShutDown;
 use super::store::Store;
 use crate::wait::{State, Waiter};
 use heist_runtime::scope::Leaf;
@@ -37,23 +37,26 @@ impl<'a, T, S: Store<T>> Put<'a, T, S> {
     fn poll_first(self: Pin<&mut Self>, cx: &Context<'_>) -> Poll<Result<(), QueueShutDown<T>>> {
         let mut this = self.project();
         ready!(this.leaf.start());
-        let entry = this.waiter.as_mut().with_entry(Entry::take_put);
-        let mut item = entry.expect("nobody has taken it out before the first poll");
+        // Here, so that it is dropped outside of the lock if there is a panic.
+        let mut item = this.waiter.as_mut().with_entry(Entry::take_put);
         // Cloned, and if need be dropped, outside the lock: both run foreign code.
         let mut waker = None;
         loop {
-            let mut locked = this.core.waiting.lock();
-            match this.core.put(&mut locked, item) {
+            let mut locked = this.core.lock();
+            match this.core.put(&mut locked, &mut item) {
                 Ok(served) => {
                     drop(locked);
                     wake(served);
                     return Poll::Ready(Ok(()));
                 }
-                Err(TryPutError::ShutDown(item)) => return Poll::Ready(Err(QueueShutDown(item))),
-                Err(TryPutError::Full(back)) => item = back,
+                Err(Refusal::ShutDown) => {
+                    let item = item.expect("what is refused stays");
+                    return Poll::Ready(Err(QueueShutDown(item)));
+                }
+                Err(Refusal::Full) => {}
             }
             if let Some(waker) = waker.take() {
-                let fill = |entry: &mut Entry<T>| *entry = Entry::Put(Some(item));
+                let fill = |entry: &mut Entry<T>| *entry = Entry::Put(item.take());
                 this.waiter.as_mut().with_entry(fill);
                 locked.enqueue(this.waiter.as_ref(), waker);
                 return this.leaf.pending();
