@@ -479,6 +479,28 @@ fn a_task_below_a_scope_is_cancelled_with_it_across_tasks() {
     });
 }
 
+/// Control: with the parent dropped by the destructor of the node, the stack overflows.
+#[test]
+fn a_long_line_of_tasks_is_freed_in_a_loop() {
+    fn spawn_below(left: u32, end: Arc<AtomicUsize>) {
+        if left == 0 {
+            end.store(1, Ordering::SeqCst);
+            return;
+        }
+        let scope = Scope::current().expect("in a task");
+        let builder = heist_runtime::task::Builder::new().scope(&scope);
+        drop(builder.spawn(async move { spawn_below(left - 1, end) }));
+    }
+
+    let end = Arc::new(AtomicUsize::new(0));
+    block_on(async {
+        spawn_below(200_000, end.clone());
+        while end.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
+    });
+}
+
 /// Control: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
 /// list after it was freed; the next one at its address is then linked to itself.
 #[test]

@@ -109,6 +109,15 @@ impl Node {
         !self.flags.get().was_used()
     }
 
+    /// Takes the count of the scope above, which a node has until it is freed.
+    #[inline]
+    pub(crate) fn give_up_parent(&self) -> Option<NodeRef> {
+        if self.is_bare() {
+            return None;
+        }
+        self.lock().parent.take()
+    }
+
     /// The scopes right below.
     pub(crate) fn children(&self) -> Vec<NodeRef> {
         self.lock().children()
@@ -377,19 +386,36 @@ impl Clone for NodeRef {
     }
 }
 
-impl Drop for NodeRef {
-    fn drop(&mut self) {
-        let Some(heap) = self.heap() else {
-            self.task().expect("a root").drop_reference();
-            return;
+impl NodeRef {
+    /// Gives the count back. The last one frees the node, and gets that of the parent.
+    #[inline]
+    fn release(self) -> Option<Self> {
+        let node = std::mem::ManuallyDrop::new(self);
+        let Some(heap) = node.heap() else {
+            let task = node.task().expect("a root");
+            let last = task.header().state.drop_reference();
+            return last.then(|| task.free_below()).flatten();
         };
         // AcqRel: what others did with the node happens before it is freed.
-        if heap.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let heap = self.0.cast::<HeapNode>();
-            // SAFETY: this was the last reference.
-            unsafe { heap.drop_in_place() };
-            // SAFETY: it comes from `allocate`, see `new`.
-            unsafe { crate::memory::deallocate(heap) };
+        if heap.refs.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        let parent = node.give_up_parent();
+        let heap = node.0.cast::<HeapNode>();
+        // SAFETY: this was the last reference.
+        unsafe { heap.drop_in_place() };
+        // SAFETY: it comes from `allocate`, see `new`.
+        unsafe { crate::memory::deallocate(heap) };
+        parent
+    }
+}
+
+impl Drop for NodeRef {
+    fn drop(&mut self) {
+        // In a loop: a line of tasks, each below the one that spawned it, may be of any length.
+        let mut next = Self(self.0).release();
+        while let Some(node) = next {
+            next = node.release();
         }
     }
 }

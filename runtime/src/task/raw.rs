@@ -215,7 +215,14 @@ impl TaskRef {
     }
 
     pub(crate) fn free(self) {
+        drop(self.free_below());
+    }
+
+    /// Frees the task, and returns the scope that it was below.
+    pub(crate) fn free_below(self) -> Option<NodeRef> {
+        let parent = self.header().scope.give_up_parent();
         // SAFETY: the last reference is gone, and tasks are complete before that.
         unsafe { (self.header().vtable.free)(self) };
+        parent
     }
 }
