@@ -501,6 +501,44 @@ fn a_long_line_of_tasks_is_freed_in_a_loop() {
     });
 }
 
+/// Control: without the look, whoever goes up from there never comes to an end.
+#[test]
+fn a_scope_cannot_run_below_itself() {
+    block_on(async {
+        let scope = Scope::new();
+        let own = scope.clone();
+        let builder = heist_runtime::task::Builder::new().scope(&scope);
+        let task = builder.spawn(async move { catch(&own, yield_now()).await });
+        assert!(task.await.expect_err("it panics").is_panic());
+    });
+}
+
+/// Control: without the look in `link_to_current`, the list of the scope around ends at what had been in it;
+/// then the sibling is not cancelled.
+#[test]
+fn a_scope_that_has_ended_and_is_polled_again_leaves_its_siblings_alone() {
+    block_on(async {
+        let outer = Scope::new();
+        let exit = catch(&outer, async {
+            let (scope, other) = (Scope::new(), Scope::new());
+            let mut sibling = pin!(catch(&scope, pending::<()>()));
+            let mut ended = pin!(catch(&other, std::future::ready(())));
+            poll_fn(|cx| {
+                assert!(sibling.as_mut().poll(cx).is_pending());
+                assert!(ended.as_mut().poll(cx).is_ready());
+                let again = AssertUnwindSafe(|| ended.as_mut().poll(cx).is_ready());
+                assert!(std::panic::catch_unwind(again).is_err());
+                Poll::Ready(())
+            })
+            .await;
+            outer.cancel(Reason::Explicit);
+            assert!(scope.is_cancelled());
+            pending::<()>().await;
+        });
+        assert!(matches!(exit.await, Exit::Cancelled(_)));
+    });
+}
+
 /// Control: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
 /// list after it was freed; the next one at its address is then linked to itself.
 #[test]

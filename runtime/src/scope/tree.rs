@@ -62,6 +62,8 @@ impl Owner {
     pub(crate) fn link_to_current(&mut self) {
         let address = current::address();
         if address != self.linked_to {
+            let ended = self.node.flags.get().is_closed();
+            assert!(!ended, "a scope was polled after its end");
             self.node.link(current::get());
             self.linked_to = address;
         }
@@ -100,6 +102,10 @@ impl NodeRef {
     pub(crate) fn link(&self, parent: Option<Self>) {
         self.unlink();
         let Some(parent) = parent else { return };
+        // Only a scope that somebody knows of can be above the one that it comes below.
+        if self.flags.get().is_touched() && parent.is_below(self) {
+            panic!("a scope cannot run below itself, nor in a task that is below it");
+        }
         if self.flags.get().is_root() {
             // A task that ends at its first poll has to leave the list, too.
             self.flags.touch();
@@ -115,6 +121,17 @@ impl NodeRef {
         if parent.flags.get().is_cancelled() && !self.flags.get().is_shield() {
             self.inherit_from(&parent);
         }
+    }
+
+    /// Whether it is `other`, or below it.
+    fn is_below(&self, other: &Self) -> bool {
+        let mut node = self.clone();
+        while !node.is(other) {
+            let parent = node.parent();
+            let Some(parent) = parent else { return false };
+            node = parent;
+        }
+        true
     }
 
     /// Takes a scope out of the list of its parent, which it forgets.
