@@ -80,7 +80,7 @@
 pub use heist_runtime::{
     BuildError, Builder, EnterGuard, Handle, JoinError, JoinHandle, RingProfile, Runtime,
     RuntimeMetrics, ShutdownReport, WorkerMetrics, block_on, ops, scope, spawn, spawn_blocking,
-    spawn_local, yield_now,
+    spawn_local, task_local, yield_now,
 };
 
 /// Tasks: handles, names, and sets of them.

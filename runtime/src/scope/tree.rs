@@ -24,6 +24,7 @@ use crate::primitives::atomic::Ordering;
 use crate::scope::cleanup::{self, BoxedCleanup};
 use crate::scope::node::NodeRef;
 use crate::scope::{Reason, current};
+use crate::task::inherit;
 
 /// The right to link a scope and to run something in it. Dropping it takes the scope out of the tree.
 #[derive(Debug)]
@@ -226,6 +227,7 @@ impl NodeRef {
             cleanup::skip(cleanup);
             return;
         }
+        let cleanup = inherit::take_along(cleanup);
         let mut node = self.clone();
         loop {
             let parent = {

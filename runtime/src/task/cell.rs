@@ -20,7 +20,7 @@ use crate::scope::drive::{Body, Unwinding, drive};
 use crate::scope::flags::Kind;
 use crate::scope::node::Node;
 use crate::scope::{Exit, Reason, age, current};
-use crate::task::raw::{Header, Links, NO_OWNER, Outcome, TaskRef, Vtable};
+use crate::task::raw::{Extras, Header, Links, NO_OWNER, Outcome, TaskRef, Vtable};
 use crate::task::state::{FinishPoll, StartPoll, State};
 use crate::task::{Id, JoinError, waker};
 
@@ -63,6 +63,11 @@ pub(crate) unsafe fn allocate<F: Future>(
     future: F,
 ) -> TaskRef {
     crate::trace::task_spawned(&birth);
+    // Before there is memory, since this may run foreign code, and panic.
+    let extras = Extras::new(birth.name);
+    let special = extras
+        .as_ref()
+        .is_some_and(|extras| extras.locals().is_some());
     let place = memory::allocate::<Cell<F>>();
     let cell = Cell {
         header: Header {
@@ -75,10 +80,10 @@ pub(crate) unsafe fn allocate<F: Future>(
             pinned: birth.pinned_to.is_some(),
             blocking: birth.blocking,
             started: StdCell::new(false),
-            unwinds: StdCell::new(false),
+            special: StdCell::new(special),
             links: Links::default(),
             join_waker: UnsafeCell::new(None),
-            name: birth.name.map(Box::new),
+            extras,
             scope: Node::new(Kind::Root),
         },
         unwinding: UnsafeCell::new(None),
@@ -181,8 +186,8 @@ impl<F: Future> Typed<F> {
         // dropped.
         let waker = ManuallyDrop::new(unsafe { waker::borrowed(task) });
         let mut cx = Context::from_waker(&waker);
-        if task.header().scope.flags.get().needs_care() || task.header().unwinds.get() {
-            return Self::unwind(task, None, &mut cx);
+        if task.header().scope.flags.get().needs_care() || task.header().special.get() {
+            return Self::run_specially(task, &mut cx);
         }
         let exit = match Self::poll_future(task, &mut cx) {
             Ok(Poll::Pending) => return Self::pause(task),
@@ -193,6 +198,42 @@ impl<F: Future> Typed<F> {
             return Self::finish(task, exit);
         }
         Self::unwind(task, Some(exit), &mut cx)
+    }
+
+    /// One poll of a task whose scope needs care, or which has inherited values.
+    #[cold]
+    fn run_specially(task: TaskRef, cx: &mut Context<'_>) -> Outcome {
+        let Some(locals) = task.header().locals() else {
+            return Self::unwind(task, None, cx);
+        };
+        if let Err(payload) = locals.enter() {
+            return Self::unwind(task, Some(Exit::Panicked(payload)), cx);
+        }
+        let place = Self::cell(task).unwinding.with(|place| place);
+        // SAFETY: it belongs to the worker that runs the task.
+        let unwinds = unsafe { &*place }.is_some();
+        if unwinds || task.header().scope.flags.get().needs_care() {
+            return Self::unwind(task, None, cx);
+        }
+        let mut exit = match Self::poll_future(task, cx) {
+            Ok(Poll::Pending) => {
+                locals.leave();
+                return Self::pause(task);
+            }
+            Ok(Poll::Ready(output)) => Exit::Value(output),
+            Err(payload) => Exit::Panicked(payload),
+        };
+        if task.header().scope.flags.get().is_touched() {
+            return Self::unwind(task, Some(exit), cx);
+        }
+        // The future is dropped while it has its values, and these before anybody learns of the end.
+        match Self::set_stage(task, Stage::Spent) {
+            // Of two panics the first one counts.
+            Err(payload) if !matches!(exit, Exit::Panicked(_)) => exit = Exit::Panicked(payload),
+            dropped => contained(dropped),
+        }
+        locals.end();
+        Self::finish(task, exit)
     }
 
     /// After a poll that was pending.
@@ -211,10 +252,11 @@ impl<F: Future> Typed<F> {
         }
     }
 
-    /// One poll of a task whose scope needs care, or has others below it when the future is done.
+    /// One poll of a task whose scope needs care, or has others below it when the future is done. What it
+    /// has inherited is in its place.
     #[cold]
     fn unwind(task: TaskRef, exit: Option<Exit<F::Output>>, cx: &mut Context<'_>) -> Outcome {
-        task.header().unwinds.set(true);
+        task.header().special.set(true);
         let place = Self::cell(task).unwinding.with_mut(|place| place);
         // SAFETY: it belongs to the worker that runs the task, and nothing below reaches it again.
         let unwinding = unsafe { &mut *place }.get_or_insert_default();
@@ -223,10 +265,18 @@ impl<F: Future> Typed<F> {
             unwinding.end_body(&mut body, exit);
         }
         match drive(&task.scope(), unwinding, &mut body, cx) {
-            Poll::Pending => Self::pause(task),
+            Poll::Pending => {
+                if let Some(locals) = task.header().locals() {
+                    locals.leave();
+                }
+                Self::pause(task)
+            }
             Poll::Ready(exit) => {
                 // SAFETY: as above; the borrow has ended.
                 drop(unsafe { &mut *place }.take());
+                if let Some(locals) = task.header().locals() {
+                    locals.end();
+                }
                 Self::finish(task, exit)
             }
         }
@@ -235,6 +285,10 @@ impl<F: Future> Typed<F> {
     /// Drops the future as it is.
     #[cold]
     fn abort(task: TaskRef) -> Outcome {
+        if let Some(locals) = task.header().locals() {
+            // Destructors do without what cannot be had.
+            drop(locals.enter());
+        }
         let place = Self::cell(task).unwinding.with_mut(|place| place);
         let dropped = Self::set_stage(task, Stage::Spent);
         // What it had adopted finds the scope aborted, and is skipped.
@@ -242,6 +296,9 @@ impl<F: Future> Typed<F> {
         let unwinding = unsafe { &mut *place }.take();
         contained(catch_unwind(AssertUnwindSafe(|| drop(unwinding))));
         task.scope().close_skipping();
+        if let Some(locals) = task.header().locals() {
+            locals.end();
+        }
         let id = task.header().id;
         let error = match dropped {
             Ok(()) if !task.header().started.get() => match task.scope().reason() {

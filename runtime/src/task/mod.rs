@@ -8,6 +8,7 @@
 //! - `list`: the tasks a worker is responsible for
 //! - `dump`: the tree of tasks and scopes; `dump_request`: asking the workers for it; `dump_signal`
 //! - `id`, `builder`, `yield_now`
+//! - `local`: values that belong to a part of a task; `inherit`: which of them go on to what it spawns
 
 pub(crate) mod state;
 pub(crate) mod raw;
@@ -24,6 +25,8 @@ pub(crate) mod dump_request;
 mod dump_signal;
 mod builder;
 mod yield_now;
+mod local;
+pub(crate) mod inherit;
 
 pub use abort::AbortHandle;
 pub use builder::Builder;
@@ -33,6 +36,7 @@ pub use dump_request::{TaskTree, dump_tasks};
 pub use error::JoinError;
 pub use id::Id;
 pub use join::JoinHandle;
+pub use local::{AccessError, LocalKey, TaskLocalFuture};
 pub use yield_now::{YieldNow, yield_now};
 
 pub use crate::context::{current_task_id as try_id, current_task_name as name};

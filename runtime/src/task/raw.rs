@@ -5,10 +5,10 @@
 //! | field | who |
 //! |---|---|
 //! | `state` | anybody, through its verbs |
-//! | `vtable`, `runtime`, `id`, `name`, `pinned`, `blocking` | anybody; written once, before the task is shared |
+//! | `vtable`, `runtime`, `id`, `extras`, `pinned`, `blocking` | anybody; written once, before the task is shared |
 //! | `scope` | see `scope/node` |
 //! | `born` | written by whoever runs the task, when it is linked; read by anybody |
-//! | `started`, `unwinds` | whoever runs the task |
+//! | `started`, `special` | whoever runs the task |
 //! | `owner` | written by the worker that links the task, while the task runs; read by whoever runs or ends it later, and fixed from birth for pinned tasks |
 //! | `links` | the owner's thread; while there is none, the holder of the owner's `absence` lock |
 //! | `join_waker` | by the `JOIN_WAKER` bit, see `state` |
@@ -28,6 +28,7 @@ use crate::scheduler::shared::Shared;
 use crate::scope::Reason;
 use crate::scope::node::{Node, NodeRef};
 use crate::task::Id;
+use crate::task::inherit::{Inherited, Locals};
 use crate::task::state::{State, Wake};
 
 /// The owner of a task that no worker has linked.
@@ -67,6 +68,34 @@ pub(crate) struct Links {
     pub(crate) next: Cell<Option<TaskRef>>,
 }
 
+/// What few tasks have.
+#[derive(Debug)]
+pub(crate) struct Extras {
+    name: Option<Arc<str>>,
+    locals: Option<Locals>,
+}
+
+impl Extras {
+    /// For a task of this name that is spawned here. None, if there is nothing.
+    #[inline]
+    pub(crate) fn new(name: Option<Arc<str>>) -> Option<Box<Self>> {
+        if name.is_none() && !Inherited::is_any() {
+            return None;
+        }
+        Some(Self::boxed(name))
+    }
+
+    pub(crate) fn locals(&self) -> Option<&Locals> {
+        self.locals.as_ref()
+    }
+
+    #[cold]
+    fn boxed(name: Option<Arc<str>>) -> Box<Self> {
+        let locals = Inherited::capture().map(Locals::new);
+        Box::new(Self { name, locals })
+    }
+}
+
 /// The head of every task's allocation.
 #[repr(C)]
 #[derive(Debug)]
@@ -85,12 +114,12 @@ pub(crate) struct Header {
     pub(crate) blocking: bool,
     /// Its first poll was pending.
     pub(crate) started: Cell<bool>,
-    /// Its scope has needed care, so `unwinding` knows how far it is.
-    pub(crate) unwinds: Cell<bool>,
+    /// A poll takes more than a poll: its scope has needed care, so `unwinding` knows how far it is, or it
+    /// has inherited task-local values.
+    pub(crate) special: Cell<bool>,
     pub(crate) links: Links,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
-    /// A thin pointer, since few tasks have one.
-    pub(crate) name: Option<Box<Arc<str>>>,
+    pub(crate) extras: Option<Box<Extras>>,
     /// The root of the task's scopes.
     pub(crate) scope: Node,
 }
@@ -100,11 +129,16 @@ impl Header {
     /// neither a join waker nor a stage is left.
     #[inline]
     pub(crate) fn is_bare(&self) -> bool {
-        self.name.is_none() && !self.unwinds.get() && self.scope.is_bare()
+        self.extras.is_none() && !self.special.get() && self.scope.is_bare()
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref().map(|name| &**name)
+        self.extras.as_ref()?.name.as_deref()
+    }
+
+    /// The task-local values that it has inherited.
+    pub(crate) fn locals(&self) -> Option<&Locals> {
+        self.extras.as_ref()?.locals()
     }
 }
 
