@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     meter,
-    scenario::{self, Contender, Outcome},
+    scenario::{Contender, Job, Probe, Setup},
     scenarios::server,
 };
 
@@ -29,7 +29,7 @@ pub fn enter() {
     meter::raise_descriptor_limit();
     let answer = match job.split_once(' ') {
         Some(("clients", job)) => server::clients(job).expect("the loopback interface works"),
-        Some(("run", job)) => scenario::run_for_parent(job),
+        Some(("probe", job)) => run_probe(job),
         _ => panic!("{VARIABLE} is set, but to nothing that is known here"),
     };
     // Where the executable is a test, the harness has already begun a line.
@@ -42,10 +42,35 @@ pub(crate) fn is_child() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// Runs a scenario in a process of its own.
-pub(crate) fn run(scenario: &str, contender: Contender, workers: usize) -> Outcome {
-    let answer = Process::start(&format!("run {contender} {workers} {scenario}")).answer();
-    Outcome::from_line(&answer).expect("the process writes an outcome")
+/// Runs a scenario once in a process of its own.
+///
+/// # Panics
+///
+/// Panics if that process does, or cannot be started.
+#[must_use]
+pub fn probe(scenario: &str, contender: Contender, setup: Setup, count_syscalls: bool) -> Probe {
+    let job = Job {
+        scenario: scenario.to_owned(),
+        contender: contender.name().to_owned(),
+        setup,
+        count_syscalls,
+    };
+    let job = serde_json::to_string(&job).expect("it has only plain fields");
+    let answer = Process::start(&format!("probe {job}")).answer();
+    serde_json::from_str(&answer).expect("the process writes what it found")
+}
+
+/// What the process does that [`probe`] starts.
+fn run_probe(job: &str) -> String {
+    let job: Job = serde_json::from_str(job).expect("the parent writes a job");
+    if job.count_syscalls {
+        meter::count_syscalls();
+    }
+    let probe = Probe {
+        outcome: job.run(),
+        peak_memory: meter::peak_resident(),
+    };
+    serde_json::to_string(&probe).expect("it has only plain fields")
 }
 
 /// A process that does a part of the work. Dropping it ends it.

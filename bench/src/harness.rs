@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode};
 
 use crate::{
     child, meter,
-    scenario::{AnyScenario, Scale},
+    scenario::{AnyScenario, Scale, Setup},
 };
 
 /// The workers of every runtime in the benches. Two, so that stealing happens and figures from
@@ -19,7 +19,11 @@ pub fn run(group: &str, list: impl FnOnce(Scale) -> Vec<Box<dyn AnyScenario>>) {
     child::enter();
     meter::raise_descriptor_limit();
     let quick = std::env::args().any(|argument| argument == "--test");
-    let scenarios = list(if quick { Scale::Quick } else { Scale::Full });
+    let setup = Setup {
+        workers: WORKERS,
+        scale: if quick { Scale::Quick } else { Scale::Full },
+    };
+    let scenarios = list(setup.scale);
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group(group);
@@ -28,10 +32,13 @@ pub fn run(group: &str, list: impl FnOnce(Scale) -> Vec<Box<dyn AnyScenario>>) {
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_secs(1));
     for scenario in &scenarios {
-        for contender in scenario.contenders() {
+        for (contender, takes_part) in scenario.contenders() {
+            if takes_part.is_err() {
+                continue;
+            }
             let id = BenchmarkId::new(contender.to_string(), scenario.name());
             group.bench_function(id, |bencher| {
-                bencher.iter_custom(|times| scenario.time_on(contender, WORKERS, times));
+                bencher.iter_custom(|times| scenario.time_on(contender, setup, times));
             });
         }
     }

@@ -1,7 +1,7 @@
 //! Heist beside its peers: the same work on each runtime, measured in turn by one program.
 //!
 //! An absolute time says little on a machine that others use too, so everything here is about
-//! ratios: the program `compare` runs Heist and tokio alternately and divides medians. The criterion
+//! ratios: the program `compare` runs Heist and its peers in turn and divides medians by tokio's. The criterion
 //! benches run the same scenarios, for the eye on one of them while it is being worked on.
 //!
 //! In reading order:
@@ -12,8 +12,10 @@
 //! - [`child`]: parts of a measurement in a process of their own.
 //! - [`meter`]: wall time, processor time and context switches of a stretch of work.
 //! - [`stats`]: medians, percentiles, spreads.
+//! - [`targets`]: what Heist is to reach.
 //! - [`harness`]: a scenario under criterion.
-//! - `report`: the tables of `RESULTS.md` (feature `tokio`).
+//! - `results`: what `compare` measures; `report`: the tables of `RESULTS.md`; `charts`: pictures of
+//!   the same (feature `tokio`).
 
 pub mod rt;
 pub mod scenario;
@@ -21,6 +23,11 @@ pub mod scenarios;
 pub mod child;
 pub mod meter;
 pub mod stats;
+pub mod targets;
 pub mod harness;
 #[cfg(feature = "tokio")]
+pub mod results;
+#[cfg(feature = "tokio")]
 pub mod report;
+#[cfg(feature = "tokio")]
+pub mod charts;

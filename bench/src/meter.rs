@@ -1,21 +1,27 @@
 //! What a stretch of work cost the whole process.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, OnceLock},
+    time::{Duration, Instant},
+};
 
 use nix::sys::{
     resource::{Resource, Usage, UsageWho, getrlimit, getrusage, setrlimit},
     time::TimeVal,
 };
+use perf_event::{Builder, Counter, events::Tracepoint};
+use serde::{Deserialize, Serialize};
 
 /// A stretch of work that is being measured.
 #[derive(Debug)]
 pub struct Meter {
     began: Instant,
     usage: Usage,
+    syscalls: Option<u64>,
 }
 
 /// What it cost, every thread of the process included.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Wall time.
     pub elapsed: Duration,
@@ -23,16 +29,19 @@ pub struct Cost {
     pub cpu: Duration,
     /// Context switches, asked for and forced.
     pub switches: u64,
+    /// System calls, where [`count_syscalls`] has been called.
+    pub syscalls: Option<u64>,
 }
 
 impl Meter {
     /// Begins to measure.
     #[must_use]
     pub fn start() -> Self {
-        let usage = usage();
+        let (usage, syscalls) = (usage(), syscalls());
         Self {
             began: Instant::now(),
             usage,
+            syscalls,
         }
     }
 
@@ -40,13 +49,39 @@ impl Meter {
     #[must_use]
     pub fn stop(&self) -> Cost {
         let elapsed = self.began.elapsed();
-        let usage = usage();
+        let (usage, syscalls) = (usage(), syscalls());
         Cost {
             elapsed,
             cpu: cpu(&usage).saturating_sub(cpu(&self.usage)),
             switches: switches(&usage).saturating_sub(switches(&self.usage)),
+            syscalls: syscalls
+                .zip(self.syscalls)
+                .map(|(after, before)| after.saturating_sub(before)),
         }
     }
+}
+
+static SYSCALLS: OnceLock<Option<Mutex<Counter>>> = OnceLock::new();
+
+/// Counts the system calls of the threads that are started from now on, and of the calling one. It costs
+/// each call some time, so this is for runs whose times do not matter. The kernel has to permit it: it
+/// takes root or the capability `CAP_PERFMON`, and a mounted tracefs; otherwise costs have no count.
+pub fn count_syscalls() {
+    SYSCALLS.get_or_init(|| {
+        let tracepoint = Tracepoint::with_name("raw_syscalls/sys_enter").ok()?;
+        let mut counter = Builder::new(tracepoint)
+            .include_kernel()
+            .inherit(true)
+            .build()
+            .ok()?;
+        counter.enable().ok()?;
+        Some(Mutex::new(counter))
+    });
+}
+
+fn syscalls() -> Option<u64> {
+    let mut counter = SYSCALLS.get()?.as_ref()?.lock().ok()?;
+    counter.read().ok()
 }
 
 fn usage() -> Usage {
@@ -102,10 +137,23 @@ pub fn stolen() -> Duration {
 /// Panics where `/proc` is not mounted.
 #[must_use]
 pub fn resident() -> u64 {
+    status("RssAnon:")
+}
+
+/// The most memory that this process ever had resident, in bytes.
+///
+/// # Panics
+///
+/// Panics where `/proc` is not mounted.
+#[must_use]
+pub fn peak_resident() -> u64 {
+    status("VmHWM:")
+}
+
+/// A line of `/proc/self/status` that is in KiB, in bytes.
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|rest| rest.split_whitespace().next());
     let kib: u64 = kib
         .and_then(|n| n.parse().ok())

@@ -4,8 +4,18 @@
 //! without the type parameter, so that lists of scenarios can be run by the criterion benches and
 //! by `compare`.
 
-use std::{fmt, fmt::Write as _, time::Duration};
+use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "compio")]
+use crate::rt::Compio;
+#[cfg(feature = "glommio")]
+use crate::rt::Glommio;
+#[cfg(feature = "monoio")]
+use crate::rt::Monoio;
+#[cfg(feature = "smol")]
+use crate::rt::Smol;
 #[cfg(feature = "tokio")]
 use crate::rt::{CurrentThread, MultiThread, Tokio};
 use crate::{
@@ -13,11 +23,11 @@ use crate::{
     meter::Cost,
     rt::{Contestant, Coop, Defer, Heist},
     scenarios,
-    stats::median,
+    stats::{Histogram, Quantiles, median},
 };
 
 /// How much work a run does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scale {
     /// As much as the figures need.
     Full,
@@ -41,45 +51,132 @@ impl Scale {
 pub enum Contender {
     /// Heist in its default ring profile.
     Heist,
-    /// Heist with cooperative task work.
-    HeistCoop,
     /// tokio's multi-thread scheduler: what the others are compared with.
     #[cfg(feature = "tokio")]
     Tokio,
-    /// tokio's current-thread scheduler.
+    /// Heist with cooperative task work.
+    HeistCoop,
+    /// tokio's current-thread scheduler, one for each worker.
     #[cfg(feature = "tokio")]
     TokioCurrentThread,
+    /// smol.
+    #[cfg(feature = "smol")]
+    Smol,
+    /// monoio, one for each worker.
+    #[cfg(feature = "monoio")]
+    Monoio,
+    /// compio, one for each worker.
+    #[cfg(feature = "compio")]
+    Compio,
+    /// glommio, one for each worker.
+    #[cfg(feature = "glommio")]
+    Glommio,
     /// No runtime, but a loop written for the scenario: what the kernel leaves to win.
     ByHand,
 }
 
-impl fmt::Display for Contender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Contender {
+    /// Everybody that this program was built with, Heist first and tokio second.
+    pub const ALL: &[Self] = &[
+        Self::Heist,
+        #[cfg(feature = "tokio")]
+        Self::Tokio,
+        Self::HeistCoop,
+        #[cfg(feature = "tokio")]
+        Self::TokioCurrentThread,
+        #[cfg(feature = "smol")]
+        Self::Smol,
+        #[cfg(feature = "monoio")]
+        Self::Monoio,
+        #[cfg(feature = "compio")]
+        Self::Compio,
+        #[cfg(feature = "glommio")]
+        Self::Glommio,
+        Self::ByHand,
+    ];
+
+    /// Its name in tables and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Heist => "heist",
-            Self::HeistCoop => "heist-coop",
             #[cfg(feature = "tokio")]
             Self::Tokio => "tokio",
+            Self::HeistCoop => "heist-coop",
             #[cfg(feature = "tokio")]
             Self::TokioCurrentThread => "tokio-current-thread",
+            #[cfg(feature = "smol")]
+            Self::Smol => "smol",
+            #[cfg(feature = "monoio")]
+            Self::Monoio => "monoio",
+            #[cfg(feature = "compio")]
+            Self::Compio => "compio",
+            #[cfg(feature = "glommio")]
+            Self::Glommio => "glommio",
             Self::ByHand => "by-hand",
-        })
+        }
+    }
+
+    /// Whether it takes part in a scenario with such demands; otherwise the reason why not.
+    ///
+    /// # Errors
+    ///
+    /// The reason, as a part of a sentence.
+    pub fn can(self, needs: Needs) -> Result<(), &'static str> {
+        if needs.spawn_from_outside && self.is_thread_per_core() {
+            return Err("takes no tasks from other threads");
+        }
+        Ok(())
+    }
+
+    /// Whether it has threads that share no tasks, with a runtime each.
+    #[must_use]
+    pub fn is_thread_per_core(self) -> bool {
+        match self {
+            #[cfg(feature = "monoio")]
+            Self::Monoio => true,
+            #[cfg(feature = "compio")]
+            Self::Compio => true,
+            #[cfg(feature = "glommio")]
+            Self::Glommio => true,
+            _ => false,
+        }
     }
 }
 
-/// Which contenders beside Heist and tokio's multi-thread scheduler say something in a scenario.
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which contenders beside the runtimes say something in a scenario.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Others {
     /// Heist's other ring profile.
     pub coop: bool,
-    /// tokio's scheduler with one thread.
-    pub current_thread: bool,
     /// A loop of its own, [`Scenario::run_by_hand`].
     pub by_hand: bool,
 }
 
+/// What a scenario demands of a runtime that not every one has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// Tasks can be spawned from other threads.
+    pub spawn_from_outside: bool,
+}
+
+/// The circumstances of a run.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// The workers of each runtime.
+    pub workers: usize,
+    /// The scale that the scenario was made for.
+    pub scale: Scale,
+}
+
 /// One figure that a run yields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Measure {
     /// What it is, for instance `p99`; empty if the scenario has only this one.
     pub name: &'static str,
@@ -87,17 +184,6 @@ pub struct Measure {
     pub unit: &'static str,
     /// Whether more is better (throughput) or less (time).
     pub more_is_better: bool,
-    /// What Heist has to reach.
-    pub target: Option<Target>,
-}
-
-/// What Heist has to reach in a [`Measure`].
-#[derive(Clone, Copy, Debug)]
-pub enum Target {
-    /// Our figure divided by tokio's.
-    Ratio(f64),
-    /// Our figure itself.
-    Figure(f64),
 }
 
 impl Measure {
@@ -108,7 +194,6 @@ impl Measure {
             name,
             unit,
             more_is_better: false,
-            target: None,
         }
     }
 
@@ -119,31 +204,22 @@ impl Measure {
             name,
             unit,
             more_is_better: true,
-            target: None,
         }
     }
 
-    /// The same with a target for the ratio to tokio.
+    /// Whether the first value is better than the second.
     #[must_use]
-    pub const fn ratio(self, target: f64) -> Self {
-        Self {
-            target: Some(Target::Ratio(target)),
-            ..self
-        }
-    }
-
-    /// The same with a target for the figure itself.
-    #[must_use]
-    pub const fn figure(self, target: f64) -> Self {
-        Self {
-            target: Some(Target::Figure(target)),
-            ..self
+    pub fn is_better(&self, value: f64, than: f64) -> bool {
+        if self.more_is_better {
+            value > than
+        } else {
+            value < than
         }
     }
 }
 
 /// What one run of a scenario yields.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The time that criterion shows: of all operations, or the latency that the scenario is about.
     pub time: Duration,
@@ -153,70 +229,86 @@ pub struct Outcome {
     pub cost: Cost,
     /// How many operations that part did.
     pub operations: u64,
+    /// How long the operations took, where each has a latency of its own.
+    pub latency: Option<Quantiles>,
 }
 
 impl Outcome {
+    /// An outcome without latencies.
+    #[must_use]
+    pub const fn new(time: Duration, values: Vec<f64>, cost: Cost, operations: u64) -> Self {
+        Self {
+            time,
+            values,
+            cost,
+            operations,
+            latency: None,
+        }
+    }
+
     /// The outcome of a scenario whose only figure is the wall time of each of its operations,
     /// `per_second` being the number of units in a second (1e9 for nanoseconds).
     #[must_use]
     pub fn per_operation(cost: Cost, operations: u64, per_second: f64) -> Self {
         let value = cost.elapsed.as_secs_f64() * per_second / operations as f64;
+        Self::new(cost.elapsed, vec![value], cost, operations)
+    }
+
+    /// The same with latencies.
+    #[must_use]
+    pub fn with_latency(self, latencies: &Histogram) -> Self {
         Self {
-            time: cost.elapsed,
-            values: vec![value],
-            cost,
-            operations,
+            latency: latencies.quantiles(),
+            ..self
         }
     }
+}
 
-    /// The outcome as one line of text.
-    fn to_line(&self) -> String {
-        let Cost {
-            elapsed,
-            cpu,
-            switches,
-        } = self.cost;
-        let durations = [self.time, elapsed, cpu].map(|duration| duration.as_nanos());
-        let [time, elapsed, cpu] = durations;
-        let mut line = format!("{time} {elapsed} {cpu} {switches} {}", self.operations);
-        for value in &self.values {
-            let _ = write!(line, " {value}");
-        }
-        line
-    }
+/// What one run in a process of its own shows that cannot be seen in a shared one, or not without
+/// disturbing what is measured there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Probe {
+    /// What the run yielded; its cost has the system calls, if they can be counted.
+    pub outcome: Outcome,
+    /// The most memory that the process ever had resident, in bytes.
+    pub peak_memory: u64,
+}
 
-    /// What [`Outcome::to_line`] has written.
-    pub(crate) fn from_line(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let mut number = || words.next()?.parse::<u64>().ok();
-        let time = Duration::from_nanos(number()?);
-        let cost = Cost {
-            elapsed: Duration::from_nanos(number()?),
-            cpu: Duration::from_nanos(number()?),
-            switches: number()?,
-        };
-        let operations = number()?;
-        let values = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        Some(Self {
-            time,
-            values,
-            cost,
-            operations,
-        })
-    }
+/// A place on a curve.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// What the curve is of, and over: for instance `echo, 64 B` and `connections`.
+    pub curve: (&'static str, &'static str),
+    /// Where on it the scenario is.
+    pub x: usize,
 }
 
 /// Work that is the same on every runtime.
 pub trait Scenario {
-    /// What the tables call it.
+    /// What the tables call it; the same at every scale.
     fn name(&self) -> String;
 
     /// The figures it yields.
     fn measures(&self) -> Vec<Measure>;
 
-    /// Who else takes part.
+    /// Who takes part beside the runtimes.
     fn others(&self) -> Others {
         Others::default()
+    }
+
+    /// What it demands of a runtime.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// How many workers it is run with, if not as many as everything else.
+    fn workers(&self) -> Option<usize> {
+        None
+    }
+
+    /// The curves of which its first figure is a point.
+    fn points(&self) -> Vec<Point> {
+        Vec::new()
     }
 
     /// How often `compare` runs it on a warm runtime to take the median: more often if a run is
@@ -226,7 +318,7 @@ pub trait Scenario {
     }
 
     /// Whether each run is in a process of its own: where memory is measured, it must not be memory
-    /// that an earlier run gave back. The name has to tell the scenario from itself at another scale.
+    /// that an earlier run gave back.
     fn own_process(&self) -> bool {
         false
     }
@@ -248,15 +340,22 @@ pub trait AnyScenario {
     /// See [`Scenario::measures`].
     fn measures(&self) -> Vec<Measure>;
 
-    /// Who takes part: Heist first, then tokio, then the others.
-    fn contenders(&self) -> Vec<Contender>;
+    /// See [`Scenario::points`].
+    fn points(&self) -> Vec<Point>;
+
+    /// Who would take part: Heist first, then tokio, then the others. Those who cannot come with the
+    /// reason.
+    fn contenders(&self) -> Vec<(Contender, Result<(), &'static str>)>;
 
     /// Does the work on a fresh runtime: once to warm up and then [`Scenario::repeats`] times, of
     /// which it yields the one with the median time.
-    fn run_on(&self, contender: Contender, workers: usize) -> Outcome;
+    fn run_on(&self, contender: Contender, setup: Setup) -> Outcome;
+
+    /// Does the work once on a fresh runtime of this process.
+    fn run_once(&self, contender: Contender, setup: Setup) -> Outcome;
 
     /// Does the work `times` times on a fresh runtime, and adds up the times for criterion.
-    fn time_on(&self, contender: Contender, workers: usize, times: u64) -> Duration;
+    fn time_on(&self, contender: Contender, setup: Setup, times: u64) -> Duration;
 }
 
 impl<S: Scenario> AnyScenario for S {
@@ -268,58 +367,75 @@ impl<S: Scenario> AnyScenario for S {
         Scenario::measures(self)
     }
 
-    fn contenders(&self) -> Vec<Contender> {
-        let others = self.others();
-        let mut list = vec![Contender::Heist];
-        #[cfg(feature = "tokio")]
-        list.push(Contender::Tokio);
-        if others.coop {
-            list.push(Contender::HeistCoop);
-        }
-        #[cfg(feature = "tokio")]
-        if others.current_thread {
-            list.push(Contender::TokioCurrentThread);
-        }
-        if others.by_hand {
-            list.push(Contender::ByHand);
-        }
-        list
+    fn points(&self) -> Vec<Point> {
+        Scenario::points(self)
     }
 
-    fn run_on(&self, contender: Contender, workers: usize) -> Outcome {
-        let repeats = self.repeats();
-        let mut outcomes = runs(self, contender, workers, repeats + usize::from(repeats > 1));
+    fn contenders(&self) -> Vec<(Contender, Result<(), &'static str>)> {
+        let others = self.others();
+        Contender::ALL
+            .iter()
+            .filter(|contender| match contender {
+                Contender::HeistCoop => others.coop,
+                Contender::ByHand => others.by_hand,
+                _ => true,
+            })
+            .map(|&contender| (contender, contender.can(self.needs())))
+            .collect()
+    }
+
+    fn run_on(&self, contender: Contender, setup: Setup) -> Outcome {
+        let repeats = match setup.scale {
+            Scale::Full => self.repeats(),
+            Scale::Quick => 1,
+        };
+        let mut outcomes = runs(self, contender, setup, repeats + usize::from(repeats > 1));
         if repeats > 1 {
             outcomes.remove(0);
         }
         middle(outcomes)
     }
 
-    fn time_on(&self, contender: Contender, workers: usize, times: u64) -> Duration {
+    fn run_once(&self, contender: Contender, setup: Setup) -> Outcome {
+        runs_here(self, contender, setup, 1)
+            .pop()
+            .expect("one run was asked for")
+    }
+
+    fn time_on(&self, contender: Contender, setup: Setup, times: u64) -> Duration {
         let times = usize::try_from(times).expect("criterion asks for few runs");
-        runs(self, contender, workers, times)
+        runs(self, contender, setup, times)
             .iter()
             .map(|outcome| outcome.time)
             .sum()
     }
 }
 
-/// Runs a scenario `times` times on one new runtime of the contender's kind.
+/// Runs a scenario `times` times on one new runtime of the contender's kind, or in as many processes.
 fn runs<S: Scenario>(
     scenario: &S,
     contender: Contender,
-    workers: usize,
+    setup: Setup,
+    times: usize,
+) -> Vec<Outcome> {
+    if scenario.own_process() {
+        let probe = || child::probe(&scenario.name(), contender, setup, false);
+        return (0..times).map(|_| probe().outcome).collect();
+    }
+    runs_here(scenario, contender, setup, times)
+}
+
+fn runs_here<S: Scenario>(
+    scenario: &S,
+    contender: Contender,
+    setup: Setup,
     times: usize,
 ) -> Vec<Outcome> {
     fn on<R: Contestant>(scenario: &impl Scenario, workers: usize, times: usize) -> Vec<Outcome> {
         let runtime = R::start(workers);
         (0..times).map(|_| scenario.run(&runtime)).collect()
     }
-    if scenario.own_process() && !child::is_child() {
-        return (0..times)
-            .map(|_| child::run(&scenario.name(), contender, workers))
-            .collect();
-    }
+    let workers = scenario.workers().unwrap_or(setup.workers);
     match contender {
         Contender::Heist => on::<Heist<Defer>>(scenario, workers, times),
         Contender::HeistCoop => on::<Heist<Coop>>(scenario, workers, times),
@@ -327,29 +443,43 @@ fn runs<S: Scenario>(
         Contender::Tokio => on::<Tokio<MultiThread>>(scenario, workers, times),
         #[cfg(feature = "tokio")]
         Contender::TokioCurrentThread => on::<Tokio<CurrentThread>>(scenario, workers, times),
+        #[cfg(feature = "smol")]
+        Contender::Smol => on::<Smol>(scenario, workers, times),
+        #[cfg(feature = "monoio")]
+        Contender::Monoio => on::<Monoio>(scenario, workers, times),
+        #[cfg(feature = "compio")]
+        Contender::Compio => on::<Compio>(scenario, workers, times),
+        #[cfg(feature = "glommio")]
+        Contender::Glommio => on::<Glommio>(scenario, workers, times),
         Contender::ByHand => (0..times)
             .filter_map(|_| scenario.run_by_hand(workers))
             .collect(),
     }
 }
 
-/// Runs the scenario that `child::run` has asked another process for; yields the outcome as a line.
-pub(crate) fn run_for_parent(job: &str) -> String {
-    let mut words = job.splitn(3, ' ');
-    let mut word = || words.next().expect("three words at least");
-    let (contender, workers, name) = (word(), word(), word());
-    let scenario = [Scale::Full, Scale::Quick]
-        .into_iter()
-        .flat_map(scenarios::all)
-        .find(|scenario| scenario.name() == name)
-        .expect("a scenario has this name");
-    let contender = scenario
-        .contenders()
-        .into_iter()
-        .find(|one| one.to_string() == contender)
-        .expect("it takes part");
-    let workers = workers.parse().expect("a number");
-    scenario.run_on(contender, workers).to_line()
+/// What another process is to run for this one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) scenario: String,
+    pub(crate) contender: String,
+    pub(crate) setup: Setup,
+    /// Whether its system calls are to be counted, which slows them down.
+    pub(crate) count_syscalls: bool,
+}
+
+impl Job {
+    /// Runs the scenario once in this process.
+    pub(crate) fn run(&self) -> Outcome {
+        let scenario = scenarios::all(self.setup.scale)
+            .into_iter()
+            .find(|scenario| scenario.name() == self.scenario)
+            .expect("a scenario has this name");
+        let contender = Contender::ALL
+            .iter()
+            .find(|one| one.name() == self.contender)
+            .expect("a contender has this name");
+        scenario.run_once(*contender, self.setup)
+    }
 }
 
 /// The outcome whose values are the medians of all of them, with the cost of the one in the middle.
@@ -377,32 +507,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_survives_as_a_line() {
-        let outcome = Outcome {
-            time: Duration::from_nanos(1),
-            values: vec![0.1, 2e9],
-            cost: Cost {
-                elapsed: Duration::from_secs(3),
-                cpu: Duration::from_micros(4),
-                switches: 5,
-            },
-            operations: 6,
-        };
-        let line = outcome.to_line();
-        let again = Outcome::from_line(&line).expect("it was written here");
-        assert_eq!(format!("{again:?}"), format!("{outcome:?}"));
-        assert!(Outcome::from_line("1 2 3 4").is_none());
-    }
-
-    #[test]
     fn the_middle_outcome_has_the_median_values() {
-        let outcome = |ms: u64, value: f64| Outcome {
-            time: Duration::from_millis(ms),
-            values: vec![value],
-            cost: Cost::default(),
-            operations: ms,
+        let outcome = |ms: u64, value: f64| {
+            Outcome::new(Duration::from_millis(ms), vec![value], Cost::default(), ms)
         };
         let middle = middle(vec![outcome(30, 1.0), outcome(10, 5.0), outcome(20, 9.0)]);
         assert_eq!((middle.operations, middle.values), (20, vec![5.0]));
+    }
+
+    #[test]
+    fn names_of_contenders_are_unique() {
+        let mut names: Vec<_> = Contender::ALL.iter().map(|one| one.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Contender::ALL.len());
     }
 }

@@ -103,7 +103,7 @@ fn measure<R: Contestant>(name: &str, options: &Options) {
     let per_connection = meter::resident().saturating_sub(before) as f64 / connections as f64;
 
     let meter = Meter::start();
-    runtime.block_on(async { R::sleep(Duration::from_secs(seconds)).await });
+    runtime.run(async move { R::sleep(Duration::from_secs(seconds)).await });
     let cost = meter.stop();
     let share = 100.0 * cost.cpu.as_secs_f64() / cost.elapsed.as_secs_f64();
     println!(

@@ -2,22 +2,83 @@
 //!
 //! - `ours`: Heist, through its facade.
 //! - `tokio`: its multi-thread and its current-thread scheduler (feature `tokio`).
+//! - `smol`: an executor of several threads (feature `smol`).
+//! - `monoio`, `compio`, `glommio`: one thread per core (features of the same names; glommio is not on by
+//!   default). `cores` has their threads, `bound` a wrapper for what must not leave one.
 //! - [`sync`]: the locks and channels of each.
 //!
 //! A scenario is generic over [`Contestant`], so that nothing but the runtime differs. Each
 //! implementation is written as its own users would write it: a fair comparison is between two
 //! runtimes at their best, not between one and an imitation of its API by the other.
 
-use std::{fmt::Debug, fs::File, future::Future, net::SocketAddr, time::Duration};
+use std::{
+    fmt::Debug,
+    fs::File,
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 mod ours;
+pub mod bound;
+pub mod cores;
 #[cfg(feature = "tokio")]
-mod tokio;
+pub mod tokio;
+#[cfg(feature = "smol")]
+pub mod smol;
+#[cfg(feature = "monoio")]
+pub mod monoio;
+#[cfg(feature = "compio")]
+pub mod compio;
+#[cfg(feature = "glommio")]
+pub mod glommio;
 pub mod sync;
 
+#[cfg(feature = "compio")]
+pub use compio::Compio;
+#[cfg(feature = "glommio")]
+pub use glommio::Glommio;
+#[cfg(feature = "monoio")]
+pub use monoio::Monoio;
 pub use ours::{Coop, Defer, Heist, Profile};
+#[cfg(feature = "smol")]
+pub use smol::Smol;
 #[cfg(feature = "tokio")]
 pub use tokio::{CurrentThread, Flavour, MultiThread, Tokio};
+
+/// The part of divided work that one worker does: see [`Contestant::shares`].
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Which one, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Share {
+    /// The part of `total` that falls to this share; those of all shares add up to `total`.
+    #[must_use]
+    pub fn part(self, total: usize) -> usize {
+        total / self.of + usize::from(self.index < total % self.of)
+    }
+
+    /// Whether this is the first one, which does what is done once.
+    #[must_use]
+    pub fn is_first(self) -> bool {
+        self.index == 0
+    }
+}
+
+/// Bytes to send, for runtimes that want to own what they send or to have it for ever.
+///
+/// # Panics
+///
+/// Panics if it is to be longer than 64 KiB.
+#[must_use]
+pub fn message(size: usize) -> &'static [u8] {
+    static BYTES: [u8; 64 << 10] = [b'x'; 64 << 10];
+    &BYTES[..size]
+}
 
 /// A runtime that scenarios run on. An instance is one started runtime; dropping it stops it.
 pub trait Contestant: Sized + 'static {
@@ -37,15 +98,37 @@ pub trait Contestant: Sized + 'static {
     type Stream: Send + 'static;
     /// A file that is open for reading, as the tasks that read it share it.
     type File: Clone + Send + Sync + 'static;
+    /// What is read from a file.
+    type Block: AsRef<[u8]> + Send + 'static;
 
-    /// Starts a runtime with `workers` workers (where the kind of runtime has a choice).
+    /// Starts a runtime with `workers` workers.
     fn start(workers: usize) -> Self;
 
     /// A handle to this runtime.
     fn handle(&self) -> Self::Handle;
 
-    /// Drives `future` to its end on the calling thread.
-    fn block_on<F: Future>(&self, future: F) -> F::Output;
+    /// Runs `future` as a task, so that it is on a worker from its first poll, and waits for it.
+    fn run<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Into how many shares a caller divides work that can be divided: 1 if tasks move between the
+    /// workers by themselves, and otherwise one for each worker, as the authors of such runtimes
+    /// recommend.
+    fn shares(&self) -> usize {
+        1
+    }
+
+    /// Runs `work` once for each share, each as a task on a worker of its own; yields the outputs.
+    fn run_shares<W, F>(&self, work: W) -> Vec<F::Output>
+    where
+        W: Fn(Share) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        vec![self.run(work(Share { index: 0, of: 1 }))]
+    }
 
     /// Spawns onto the runtime of the calling task.
     fn spawn<F>(future: F) -> Self::JoinHandle<F::Output>
@@ -105,8 +188,14 @@ pub trait Contestant: Sized + 'static {
         }
     }
 
+    /// Listens at `address`; with several shares each may listen there, and gets its part of the
+    /// connections from the kernel (`SO_REUSEPORT`).
+    fn listen_at(address: SocketAddr) -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
+
     /// Listens on a free port of the loopback interface.
-    fn listen() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
+    fn listen() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send {
+        Self::listen_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
 
     /// Accepts one connection, with `TCP_NODELAY` set.
     fn accept(listener: &mut Self::Listener) -> impl Future<Output = Self::Stream> + Send;
@@ -118,34 +207,25 @@ pub trait Contestant: Sized + 'static {
     /// caller of the runtime has to choose one.
     fn echo(stream: Self::Stream, chunk: usize) -> impl Future<Output = ()> + Send;
 
-    /// Sends `message` and waits for as many bytes. `buffer` is as long as the message, for
-    /// runtimes that read into the caller's memory.
+    /// Sends `message` and waits for as many bytes. `buffer` is as long as the message, for runtimes
+    /// that read into memory of the caller.
     fn round_trip(
         stream: &mut Self::Stream,
-        message: &[u8],
-        buffer: &mut [u8],
+        message: &'static [u8],
+        buffer: &mut Vec<u8>,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Hands an open file over.
-    fn file(file: File) -> Self::File;
+    /// Hands an open file over, from a task.
+    fn file(file: File) -> impl Future<Output = Self::File> + Send;
 
-    /// Fills `buffer` from `offset` on, and gives it back.
+    /// Memory for [`Contestant::read_at`].
+    fn block(size: usize) -> Self::Block;
+
+    /// Reads as much as `block` holds from `offset` on, and yields what was read, which may be in other
+    /// memory.
     fn read_at(
         file: &Self::File,
-        buffer: Box<[u8]>,
+        block: Self::Block,
         offset: u64,
-    ) -> impl Future<Output = Box<[u8]>> + Send;
-
-    /// Runs `future` as a spawned task, so that it is on a worker from its first poll.
-    fn run<F>(&self, future: F) -> F::Output
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.block_on(async {
-            Self::spawn(future)
-                .await
-                .expect("the root task does not panic")
-        })
-    }
+    ) -> impl Future<Output = Self::Block> + Send;
 }

@@ -1,12 +1,7 @@
 //! Heist, through its facade.
 
 use std::{
-    fmt,
-    fs::File,
-    future::Future,
-    marker::PhantomData,
-    net::{Ipv4Addr, SocketAddr},
-    os::fd::OwnedFd,
+    fmt, fs::File, future::Future, marker::PhantomData, net::SocketAddr, os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -64,6 +59,7 @@ impl<P: Profile> Contestant for Heist<P> {
     type Listener = TcpListener;
     type Stream = TcpStream;
     type File = SharedFd;
+    type Block = Box<[u8]>;
 
     fn start(workers: usize) -> Self {
         let runtime = Builder::new()
@@ -81,8 +77,16 @@ impl<P: Profile> Contestant for Heist<P> {
         self.runtime.handle()
     }
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+    fn run<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.block_on(async {
+            heist::spawn(future)
+                .await
+                .expect("the root task does not panic")
+        })
     }
 
     fn spawn<F>(future: F) -> Self::JoinHandle<F::Output>
@@ -156,10 +160,8 @@ impl<P: Profile> Contestant for Heist<P> {
         assert!(group.await.is_ok(), "no task fails");
     }
 
-    async fn listen() -> (Self::Listener, SocketAddr) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
+    async fn listen_at(address: SocketAddr) -> (Self::Listener, SocketAddr) {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -186,7 +188,7 @@ impl<P: Profile> Contestant for Heist<P> {
         }
     }
 
-    async fn round_trip(stream: &mut Self::Stream, message: &[u8], _buffer: &mut [u8]) {
+    async fn round_trip(stream: &mut Self::Stream, message: &'static [u8], _buffer: &mut Vec<u8>) {
         stream.write_all(message).await.expect("the peer reads");
         let mut missing = message.len();
         while missing > 0 {
@@ -201,12 +203,16 @@ impl<P: Profile> Contestant for Heist<P> {
         }
     }
 
-    fn file(file: File) -> Self::File {
+    async fn file(file: File) -> Self::File {
         SharedFd::new(OwnedFd::from(file))
     }
 
-    async fn read_at(file: &Self::File, buffer: Box<[u8]>, offset: u64) -> Box<[u8]> {
-        let (read, buffer) = ops::read_at(file, buffer, offset).await;
+    fn block(size: usize) -> Self::Block {
+        vec![0; size].into()
+    }
+
+    async fn read_at(file: &Self::File, block: Self::Block, offset: u64) -> Self::Block {
+        let (read, buffer) = ops::read_at(file, block, offset).await;
         assert_eq!(
             read.expect("it is a file"),
             buffer.len(),

@@ -1,31 +1,45 @@
 //! tokio, with either of its schedulers.
 
 use std::{
-    fmt,
-    fs::File,
-    future::Future,
-    marker::PhantomData,
-    net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::FileExt,
-    sync::Arc,
+    fmt, fs::File, future::Future, net::SocketAddr, os::unix::fs::FileExt, sync::Arc,
     time::Duration,
 };
 
 use ::tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime::{Builder, Handle, Runtime},
     sync::{Semaphore, oneshot},
     task::{JoinError, JoinHandle, JoinSet, spawn_blocking, yield_now},
     time,
 };
 
-use super::{Contestant, sync::TokioSync};
+use super::{
+    Contestant, Share,
+    cores::{Core, Cores, Once},
+    sync::TokioSync,
+};
 
 /// Which of tokio's schedulers.
 pub trait Flavour: 'static {
-    /// A builder for it.
-    fn builder(workers: usize) -> Builder;
+    /// The threads.
+    type Threads;
+
+    /// Starts them.
+    fn start(workers: usize) -> Self::Threads;
+
+    /// A handle to the (first) runtime.
+    fn handle(threads: &Self::Threads) -> Handle;
+
+    /// See [`Contestant::shares`].
+    fn shares(threads: &Self::Threads) -> usize;
+
+    /// See [`Contestant::run_shares`]; for the first `count` shares only.
+    fn run_shares<W, F>(threads: &Self::Threads, count: usize, work: W) -> Vec<F::Output>
+    where
+        W: Fn(Share) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
 }
 
 /// The work-stealing scheduler.
@@ -33,37 +47,105 @@ pub trait Flavour: 'static {
 pub struct MultiThread;
 
 impl Flavour for MultiThread {
-    fn builder(workers: usize) -> Builder {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(workers);
-        builder
+    type Threads = Runtime;
+
+    fn start(workers: usize) -> Runtime {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .build()
+            .expect("threads can be started")
+    }
+
+    fn handle(threads: &Runtime) -> Handle {
+        threads.handle().clone()
+    }
+
+    fn shares(_threads: &Runtime) -> usize {
+        1
+    }
+
+    fn run_shares<W, F>(threads: &Runtime, _count: usize, work: W) -> Vec<F::Output>
+    where
+        W: Fn(Share) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        vec![threads.block_on(in_task(work(Share { index: 0, of: 1 })))]
     }
 }
 
-/// The scheduler with one thread, that of `block_on`.
+/// The scheduler with one thread, once for each worker.
 #[derive(Debug)]
 pub struct CurrentThread;
 
 impl Flavour for CurrentThread {
-    fn builder(_workers: usize) -> Builder {
-        Builder::new_current_thread()
+    type Threads = Cores<OneThread>;
+
+    fn start(workers: usize) -> Cores<OneThread> {
+        Cores::start(workers)
+    }
+
+    fn handle(threads: &Cores<OneThread>) -> Handle {
+        let mut handles = threads.run(1, |_| async { Handle::current() });
+        handles.pop().expect("there is a first thread")
+    }
+
+    fn shares(threads: &Cores<OneThread>) -> usize {
+        threads.count()
+    }
+
+    fn run_shares<W, F>(threads: &Cores<OneThread>, count: usize, work: W) -> Vec<F::Output>
+    where
+        W: Fn(Share) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        threads.run(count, move |share| in_task(work(share)))
     }
 }
 
-/// A tokio runtime of flavour `F`.
-pub struct Tokio<F> {
-    runtime: Runtime,
-    flavour: PhantomData<fn() -> F>,
+/// A runtime of the scheduler with one thread.
+#[derive(Debug)]
+pub struct OneThread(Runtime);
+
+impl Core for OneThread {
+    const NAME: &'static str = "tokio";
+
+    fn start() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        Self(runtime.expect("a descriptor is free"))
+    }
+
+    fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
 }
 
-impl<F> fmt::Debug for Tokio<F> {
+/// Runs a future as a task of its own.
+async fn in_task<F>(future: F) -> F::Output
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    ::tokio::spawn(future)
+        .await
+        .expect("the root task does not panic")
+}
+
+/// A tokio runtime of flavour `F`.
+pub struct Tokio<F: Flavour> {
+    threads: F::Threads,
+}
+
+impl<F: Flavour> fmt::Debug for Tokio<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokio").finish_non_exhaustive()
     }
 }
 
 impl<L: Flavour> Contestant for Tokio<L> {
-    type Handle = ::tokio::runtime::Handle;
+    type Handle = Handle;
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
     type JoinError = JoinError;
     type Semaphore = Semaphore;
@@ -71,24 +153,39 @@ impl<L: Flavour> Contestant for Tokio<L> {
     type Listener = TcpListener;
     type Stream = TcpStream;
     type File = Arc<File>;
+    type Block = Box<[u8]>;
 
     fn start(workers: usize) -> Self {
-        let runtime = L::builder(workers)
-            .enable_all()
-            .build()
-            .expect("threads can be started");
         Self {
-            runtime,
-            flavour: PhantomData,
+            threads: L::start(workers),
         }
     }
 
     fn handle(&self) -> Self::Handle {
-        self.runtime.handle().clone()
+        L::handle(&self.threads)
     }
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+    fn run<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let only = Once::new(future);
+        let mut outputs = L::run_shares(&self.threads, 1, move |_| only.take());
+        outputs.pop().expect("there is a first share")
+    }
+
+    fn shares(&self) -> usize {
+        L::shares(&self.threads)
+    }
+
+    fn run_shares<W, F>(&self, work: W) -> Vec<F::Output>
+    where
+        W: Fn(Share) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        L::run_shares(&self.threads, self.shares(), work)
     }
 
     fn spawn<F>(future: F) -> Self::JoinHandle<F::Output>
@@ -164,10 +261,12 @@ impl<L: Flavour> Contestant for Tokio<L> {
         }
     }
 
-    async fn listen() -> (Self::Listener, SocketAddr) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
+    // Sockets for several shares have the option; one more or less makes no difference to one alone.
+    async fn listen_at(address: SocketAddr) -> (Self::Listener, SocketAddr) {
+        let socket = TcpSocket::new_v4().expect("a descriptor is free");
+        socket.set_reuseport(true).expect("TCP has this option");
+        socket.bind(address).expect("a free port");
+        let listener = socket.listen(1024).expect("the port is not in use");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -195,19 +294,23 @@ impl<L: Flavour> Contestant for Tokio<L> {
         }
     }
 
-    async fn round_trip(stream: &mut Self::Stream, message: &[u8], buffer: &mut [u8]) {
+    async fn round_trip(stream: &mut Self::Stream, message: &'static [u8], buffer: &mut Vec<u8>) {
         stream.write_all(message).await.expect("the peer reads");
         stream.read_exact(buffer).await.expect("the peer answers");
     }
 
-    fn file(file: File) -> Self::File {
+    async fn file(file: File) -> Self::File {
         Arc::new(file)
     }
 
+    fn block(size: usize) -> Self::Block {
+        vec![0; size].into()
+    }
+
     // `tokio::fs::File` takes two such trips for it, to seek and to read, and copies once more.
-    async fn read_at(file: &Self::File, mut buffer: Box<[u8]>, offset: u64) -> Box<[u8]> {
+    async fn read_at(file: &Self::File, mut block: Self::Block, offset: u64) -> Self::Block {
         let file = Arc::clone(file);
-        let read = move || file.read_exact_at(&mut buffer, offset).map(|()| buffer);
+        let read = move || file.read_exact_at(&mut block, offset).map(|()| block);
         let read = spawn_blocking(read)
             .await
             .expect("the closure does not panic");

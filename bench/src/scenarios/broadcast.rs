@@ -6,7 +6,7 @@ use super::countdown::Countdown;
 use crate::{
     meter::Meter,
     rt::{Contestant, sync::Primitives},
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -32,15 +32,7 @@ impl Scenario for Broadcast {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/item received").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/item received")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

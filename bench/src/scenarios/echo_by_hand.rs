@@ -10,34 +10,33 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
+    time::Instant,
 };
 
 use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sched::{CpuSet, sched_setaffinity},
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
     unistd::Pid,
 };
 
 use super::window::{Phase, Window};
-use crate::meter::Cost;
+use crate::{meter::Cost, rt::cores::cpus, stats::Histogram};
 
 /// Events taken from the kernel at a time.
 const BATCH: usize = 256;
 /// The longest wait for them, in milliseconds: a loop that nothing happens to is over so much later.
 const PATIENCE: u8 = 100;
 
-/// Runs the echo; yields what it cost, and the messages that came back in the measured part.
+/// Runs the echo; yields what it cost, and how long the messages took that came
+/// back in the measured part.
 pub(super) fn run(
     threads: usize,
     connections: usize,
     size: usize,
     window: Window,
-) -> io::Result<(Cost, u64)> {
+) -> io::Result<(Cost, Histogram)> {
     let phase = Phase::default();
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let cpus: Vec<usize> = (0..CpuSet::count())
-        .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
-        .collect();
+    let cpus = cpus();
     let shares =
         (0..threads).map(|k| connections / threads + usize::from(k < connections % threads));
     thread::scope(|scope| {
@@ -55,11 +54,11 @@ pub(super) fn run(
             })
             .collect();
         let cost = window.pass_blocking(&phase);
-        let mut messages = 0;
+        let mut latencies = Histogram::default();
         for one in loops {
-            messages += one.join().expect("the loop does not panic")?;
+            latencies.add(&one.join().expect("the loop does not panic")?);
         }
-        Ok((cost, messages))
+        Ok((cost, latencies))
     })
 }
 
@@ -81,7 +80,7 @@ enum Role {
     /// Sends back what it gets.
     Server,
     /// Sends the next message when the present one has come back, of which it has so many bytes.
-    Client { received: usize },
+    Client { received: usize, sent: Instant },
 }
 
 impl Loop {
@@ -124,7 +123,13 @@ impl Loop {
     }
 
     fn connect(&mut self, server: SocketAddr) -> io::Result<()> {
-        self.add(TcpStream::connect(server)?, Role::Client { received: 0 })
+        self.add(
+            TcpStream::connect(server)?,
+            Role::Client {
+                received: 0,
+                sent: Instant::now(),
+            },
+        )
     }
 
     fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
@@ -139,16 +144,17 @@ impl Loop {
         Ok(())
     }
 
-    /// Returns the messages of the measured part. Ends early when a client is gone.
-    pub(super) fn run(mut self, phase: &Phase) -> io::Result<u64> {
+    /// Returns how long the messages of the measured part took. Ends early when a client is gone.
+    pub(super) fn run(mut self, phase: &Phase) -> io::Result<Histogram> {
         let message = vec![b'x'; self.size];
         for end in &mut self.ends {
-            if let Role::Client { .. } = end.role {
+            if let Role::Client { sent, .. } = &mut end.role {
+                *sent = Instant::now();
                 end.stream.write_all(&message)?;
             }
         }
         let mut events = vec![EpollEvent::empty(); BATCH];
-        let mut messages = 0;
+        let mut latencies = Histogram::default();
         while !phase.is_over() {
             let count = self.epoll.wait(&mut events, PATIENCE)?;
             for event in &events[..count] {
@@ -156,21 +162,25 @@ impl Loop {
                 match role {
                     Role::Server => {
                         if echo(stream, &mut self.buffer).is_err() {
-                            return Ok(messages);
+                            return Ok(latencies);
                         }
                     }
-                    Role::Client { received } => {
+                    Role::Client { received, sent } => {
                         *received += read(stream, &mut self.buffer)?;
                         if *received >= self.size {
                             *received -= self.size;
-                            messages += u64::from(phase.counts());
+                            let now = Instant::now();
+                            if phase.counts() {
+                                latencies.record(now - *sent);
+                            }
+                            *sent = now;
                             stream.write_all(&message)?;
                         }
                     }
                 }
             }
         }
-        Ok(messages)
+        Ok(latencies)
     }
 }
 

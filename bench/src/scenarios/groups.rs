@@ -3,7 +3,7 @@
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -47,15 +47,7 @@ impl Scenario for Group {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/task").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/task")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

@@ -1,10 +1,11 @@
 //! The scenarios.
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
-//! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`spin`], [`idle`]. Files: [`files`].
+//! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`low_rate`], [`idle`],
+//! [`storm`]. Files: [`files`].
 //! Locks and channels: [`semaphore`], [`mutex`], [`mpsc`], [`oneshot`], [`notify`], [`watch`], [`broadcast`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it;
-//! `countdown`, to wait for many tasks.
+//! `beside`, tasks that compute meanwhile; `countdown`, to wait for many tasks.
 //!
 //! Each module has a function `list` with its scenarios at a [`Scale`].
 
@@ -21,8 +22,9 @@ pub mod timers;
 pub mod echo;
 mod echo_by_hand;
 pub mod server;
-pub mod spin;
+pub mod low_rate;
 pub mod idle;
+pub mod storm;
 pub mod files;
 pub mod semaphore;
 pub mod mutex;
@@ -32,6 +34,7 @@ pub mod notify;
 pub mod watch;
 pub mod broadcast;
 mod window;
+mod beside;
 mod countdown;
 
 /// Every scenario, in the order of the report.
@@ -48,8 +51,9 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         timers::list,
         echo::list,
         server::list,
-        spin::list,
+        low_rate::list,
         idle::list,
+        storm::list,
         files::list,
         semaphore::list,
         mutex::list,
@@ -67,14 +71,20 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Setup;
 
     #[test]
     fn every_scenario_works_on_every_contender() {
         crate::meter::raise_descriptor_limit();
+        let setup = Setup {
+            workers: 2,
+            scale: Scale::Quick,
+        };
         for scenario in all(Scale::Quick) {
-            for contender in scenario.contenders() {
-                let outcome = scenario.run_on(contender, 2);
-                let name = scenario.name();
+            let name = scenario.name();
+            let contenders = scenario.contenders().into_iter();
+            for (contender, _) in contenders.filter(|(_, takes_part)| takes_part.is_ok()) {
+                let outcome = scenario.run_on(contender, setup);
                 assert_eq!(outcome.values.len(), scenario.measures().len(), "{name}");
                 assert!(outcome.operations > 0, "{name} on {contender} did nothing");
                 assert!(
@@ -89,6 +99,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn scales_have_the_same_scenarios() {
+        let names = |scale| all(scale).iter().map(|one| one.name()).collect::<Vec<_>>();
+        assert_eq!(names(Scale::Quick), names(Scale::Full));
     }
 
     #[test]

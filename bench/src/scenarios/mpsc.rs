@@ -3,7 +3,7 @@
 use crate::{
     meter::Meter,
     rt::{Contestant, sync::Primitives},
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -29,15 +29,7 @@ impl Scenario for Mpsc {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/item").ratio(0.40)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/item")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     meter::Meter,
     rt::{Contestant, sync::Primitives},
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -38,15 +38,7 @@ impl Scenario for Mutex {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/lock").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/lock")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

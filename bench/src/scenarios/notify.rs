@@ -6,7 +6,7 @@ use super::countdown::Countdown;
 use crate::{
     meter::Meter,
     rt::{Contestant, sync::Primitives},
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// Pairs of tasks that wake each other in turn.
@@ -51,15 +51,7 @@ impl Scenario for InTurn {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/wake-up").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/wake-up")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
@@ -103,15 +95,7 @@ impl Scenario for Everybody {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/wake-up").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/wake-up")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

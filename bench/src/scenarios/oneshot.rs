@@ -7,7 +7,7 @@ use std::hint::black_box;
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -30,15 +30,7 @@ impl Scenario for Oneshot {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/channel").ratio(1.0)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/channel")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -31,15 +31,7 @@ impl Scenario for Semaphore {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/acquire").ratio(0.25)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/acquire")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

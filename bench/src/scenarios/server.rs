@@ -11,9 +11,15 @@
 use std::{
     io::{self, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc, Barrier, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     echo_by_hand::Loop,
@@ -22,16 +28,15 @@ use super::{
 use crate::{
     child::Process,
     meter::{Cost, Meter},
-    rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
-    stats::micros,
+    rt::{Contestant, Share},
+    scenario::{AnyScenario, Measure, Others, Outcome, Point, Scale, Scenario},
+    stats::{Quantiles, micros},
 };
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
     connections: usize,
-    target: Option<f64>,
     window: Window,
 }
 
@@ -43,12 +48,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
     let window = Window::new(scale, Duration::from_secs(1));
-    [(64, Some(0.75)), (512, None)]
+    [1, 64, 512]
         .into_iter()
-        .map(|(connections, target)| {
+        .map(|connections| {
             Box::new(Server {
                 connections,
-                target,
                 window,
             }) as Box<dyn AnyScenario>
         })
@@ -58,13 +62,13 @@ pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
 impl Scenario for Server {
     fn name(&self) -> String {
         let connections = self.connections;
-        format!("server, {connections} connections from another process")
+        let plural = if connections == 1 { "" } else { "s" };
+        format!("server, {connections} connection{plural} from another process")
     }
 
     fn measures(&self) -> Vec<Measure> {
-        let cpu = Measure::less("processor time", "us/message");
         vec![
-            self.target.map_or(cpu, |target| cpu.ratio(target)),
+            Measure::less("processor time", "us/message"),
             Measure::more("throughput", "messages/s"),
         ]
     }
@@ -73,8 +77,14 @@ impl Scenario for Server {
         Others {
             coop: true,
             by_hand: true,
-            ..Others::default()
         }
+    }
+
+    fn points(&self) -> Vec<Point> {
+        vec![Point {
+            curve: ("server, CPU per message", "connections"),
+            x: self.connections,
+        }]
     }
 
     fn repeats(&self) -> usize {
@@ -85,30 +95,38 @@ impl Scenario for Server {
         let Self {
             connections,
             window,
-            ..
         } = *self;
-        let (cost, clients) = runtime.run(async move {
-            let (mut listener, address) = R::listen().await;
-            let mut clients = start_clients(address, connections);
-            let mut servers = Vec::with_capacity(connections);
-            let accepted = R::timeout(PATIENCE, async {
-                while servers.len() < connections {
-                    let stream = R::accept(&mut listener).await;
-                    servers.push(R::spawn(R::echo(stream, 4096)));
+        let meeting = Arc::new(Meeting::new(runtime.shares()));
+        let shares = runtime.run_shares(move |share| {
+            let meeting = Arc::clone(&meeting);
+            async move {
+                meeting.serve::<R>(share).await;
+                if !share.is_first() {
+                    // The others have their connections, and nothing to do but to wait.
+                    while !meeting.over.is_over() {
+                        R::sleep(Duration::from_millis(20)).await;
+                    }
+                    return None;
                 }
-            });
-            assert!(accepted.await, "the clients do not connect");
-            R::sleep(window.warm_up).await;
-            clients.signal();
-            let meter = Meter::start();
-            R::sleep(window.measured).await;
-            let cost = meter.stop();
-            clients.end_input();
-            for server in servers {
-                server.await.expect("the server does not panic");
+                let address = *meeting.address.get().expect("it listens");
+                let mut clients = start_clients(address, connections);
+                let began = Instant::now();
+                while meeting.accepted.load(Ordering::Relaxed) < connections {
+                    assert!(began.elapsed() < PATIENCE, "the clients do not connect");
+                    R::sleep(Duration::from_millis(1)).await;
+                }
+                R::sleep(window.warm_up).await;
+                clients.signal();
+                let meter = Meter::start();
+                R::sleep(window.measured).await;
+                let cost = meter.stop();
+                clients.end_input();
+                meeting.over.end();
+                Some((cost, clients))
             }
-            (cost, clients)
         });
+        let mut shares = shares.into_iter().flatten();
+        let (cost, clients) = shares.next().expect("the first share has measured");
         outcome(cost, clients)
     }
 
@@ -138,15 +156,74 @@ impl Scenario for Server {
     }
 }
 
+/// What the shares of a server have in common. Each listens at the same address, and the kernel divides
+/// the connections among them.
+#[derive(Debug)]
+struct Meeting {
+    address: OnceLock<SocketAddr>,
+    all: Barrier,
+    accepted: AtomicUsize,
+    over: Phase,
+}
+
+impl Meeting {
+    fn new(shares: usize) -> Self {
+        Self {
+            address: OnceLock::new(),
+            all: Barrier::new(shares),
+            accepted: AtomicUsize::new(0),
+            over: Phase::default(),
+        }
+    }
+
+    /// Starts to listen and to serve connections. Where there are several shares, each has its thread to
+    /// itself, so it may be blocked here.
+    async fn serve<R: Contestant>(self: &Arc<Self>, share: Share) {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut listener = None;
+        if share.is_first() {
+            let (first, address) = R::listen_at(free).await;
+            self.address.set(address).expect("there is one first share");
+            listener = Some(first);
+        }
+        self.all.wait();
+        let mut listener = match listener {
+            Some(listener) => listener,
+            None => {
+                let address = *self.address.get().expect("the first share listens");
+                R::listen_at(address).await.0
+            }
+        };
+        self.all.wait();
+        let meeting = Arc::clone(self);
+        drop(R::spawn(async move {
+            loop {
+                let stream = R::accept(&mut listener).await;
+                meeting.accepted.fetch_add(1, Ordering::Relaxed);
+                drop(R::spawn(R::echo(stream, 4096)));
+            }
+        }));
+    }
+}
+
+/// What the clients tell the server's process.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    messages: u64,
+    latency: Option<Quantiles>,
+}
+
 fn outcome(cost: Cost, clients: Process) -> Outcome {
-    let messages: u64 = clients.answer().parse().expect("the clients count");
+    let answer = clients.answer();
+    let answer: Answer = serde_json::from_str(&answer).expect("the clients count");
+    let messages = answer.messages;
     let each = micros(cost.cpu) / messages.max(1) as f64;
+    // Criterion is shown the processor time of a thousand messages.
+    let time = Duration::from_secs_f64(each / 1e3);
+    let values = vec![each, messages as f64 / cost.elapsed.as_secs_f64()];
     Outcome {
-        // Criterion is shown the processor time of a thousand messages.
-        time: Duration::from_secs_f64(each / 1e3),
-        values: vec![each, messages as f64 / cost.elapsed.as_secs_f64()],
-        cost,
-        operations: messages,
+        latency: answer.latency,
+        ..Outcome::new(time, values, cost, messages)
     }
 }
 
@@ -160,7 +237,7 @@ pub(crate) fn clients(job: &str) -> io::Result<String> {
     let server: SocketAddr = server.parse().expect("an address");
     let clients = Loop::clients(server, connections.parse().expect("a number"), SIZE)?;
     let phase = Phase::default();
-    let messages = thread::scope(|scope| {
+    let latencies = thread::scope(|scope| {
         let clients = scope.spawn(|| clients.run(&phase));
         let mut input = io::stdin().lock().bytes();
         if input.next().is_some() {
@@ -170,5 +247,9 @@ pub(crate) fn clients(job: &str) -> io::Result<String> {
         phase.end();
         clients.join().expect("the loop does not panic")
     })?;
-    Ok(messages.to_string())
+    let answer = Answer {
+        messages: latencies.count(),
+        latency: latencies.quantiles(),
+    };
+    Ok(serde_json::to_string(&answer).expect("it has only plain fields"))
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -28,15 +28,7 @@ impl Scenario for Spawn {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/task").ratio(0.15)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/task")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {

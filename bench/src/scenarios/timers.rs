@@ -1,7 +1,7 @@
 //! Timers: very many, very short-lived, and few.
 
 use std::{
-    future::{poll_fn, ready},
+    future::{pending, poll_fn, ready},
     hint::black_box,
     task::Poll,
     time::{Duration, Instant},
@@ -10,8 +10,8 @@ use std::{
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
-    stats::{micros, quantile},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
+    stats::Histogram,
 };
 
 /// Many tasks sleep for 1 to 100 ms each.
@@ -26,6 +26,13 @@ pub struct Sleeps {
 pub struct Timeouts {
     pending: bool,
     timeouts: u64,
+}
+
+/// Very many timeouts that all expire at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct AtOnce {
+    timeouts: u64,
+    after: Duration,
 }
 
 /// A few tasks that sleep 5 to 15 ms again and again.
@@ -50,20 +57,24 @@ pub fn list(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
             tasks: scale.pick(100_000, 1000),
         }),
         Box::new(LowRate {
-            lasts: Duration::from_millis(scale.pick(1000, 100)),
+            lasts: Duration::from_millis(scale.pick(1000, 50)),
+        }),
+        Box::new(AtOnce {
+            timeouts: scale.pick(10_000, 1000),
+            after: Duration::from_millis(scale.pick(100, 20)),
         }),
     ]
 }
 
 impl Scenario for Sleeps {
     fn name(&self) -> String {
-        format!("{} sleeps of 1-100 ms", self.tasks)
+        "100 k sleeps of 1-100 ms".into()
     }
 
     fn measures(&self) -> Vec<Measure> {
         vec![
-            Measure::less("processor time", "ms").ratio(0.51),
-            Measure::less("p99 lateness", "ms").ratio(0.14),
+            Measure::less("processor time", "ms"),
+            Measure::less("p99 lateness", "ms"),
         ]
     }
 
@@ -75,27 +86,22 @@ impl Scenario for Sleeps {
         let tasks = self.tasks;
         let (cost, late) = runtime.run(async move {
             let mut random = fastrand::Rng::with_seed(1);
-            let mut late = Vec::with_capacity(usize::try_from(tasks).unwrap_or_default());
+            let mut late = Histogram::default();
             let meter = Meter::start();
             let handles: Vec<_> = (0..tasks)
                 .map(|_| {
-                    R::spawn(late_by::<R>(Duration::from_micros(
-                        random.u64(1000..100_000),
-                    )))
+                    let duration = Duration::from_micros(random.u64(1000..100_000));
+                    R::spawn(late_by::<R>(duration))
                 })
                 .collect();
             for handle in handles {
-                late.push(handle.await.expect("the task does not panic"));
+                late.record(handle.await.expect("the task does not panic"));
             }
             (meter.stop(), late)
         });
-        let p99 = quantile(&late, 0.99);
-        Outcome {
-            time: Duration::from_secs_f64(p99 / 1e6),
-            values: vec![cost.cpu.as_secs_f64() * 1e3, p99 / 1e3],
-            cost,
-            operations: tasks,
-        }
+        let p99 = late.quantile(0.99).expect("there are sleeps") / 1e3;
+        let values = vec![cost.cpu.as_secs_f64() * 1e3, p99];
+        Outcome::new(Duration::from_secs_f64(p99 / 1e3), values, cost, tasks).with_latency(&late)
     }
 }
 
@@ -109,20 +115,11 @@ impl Scenario for Timeouts {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        let target = if self.pending { 0.35 } else { 0.50 };
-        vec![Measure::less("", "ns/timeout").ratio(target)]
+        vec![Measure::less("", "ns/timeout")]
     }
 
     fn repeats(&self) -> usize {
         3
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
@@ -153,8 +150,8 @@ impl Scenario for LowRate {
 
     fn measures(&self) -> Vec<Measure> {
         vec![
-            Measure::less("p50 lateness", "us").ratio(0.05),
-            Measure::less("processor time", "ms").ratio(1.11),
+            Measure::less("p50 lateness", "us"),
+            Measure::less("processor time", "ms"),
         ]
     }
 
@@ -171,40 +168,76 @@ impl Scenario for LowRate {
                 .map(|seed| {
                     R::spawn(async move {
                         let mut random = fastrand::Rng::with_seed(seed);
-                        let mut late = Vec::new();
+                        let mut late = Histogram::default();
                         while began.elapsed() < lasts {
                             let duration = Duration::from_micros(random.u64(5000..15_000));
-                            late.push(late_by::<R>(duration).await);
+                            late.record(late_by::<R>(duration).await);
                         }
                         late
                     })
                 })
                 .collect();
-            let mut late = Vec::new();
+            let mut late = Histogram::default();
             for handle in handles {
-                late.extend(handle.await.expect("the task does not panic"));
+                late.add(&handle.await.expect("the task does not panic"));
             }
             (meter.stop(), late)
         });
-        let p50 = quantile(&late, 0.5);
-        Outcome {
-            time: Duration::from_secs_f64(p50 / 1e6),
-            values: vec![p50, cost.cpu.as_secs_f64() * 1e3],
-            cost,
-            operations: late.len() as u64,
-        }
+        let p50 = late.quantile(0.5).expect("there are sleeps");
+        let values = vec![p50, cost.cpu.as_secs_f64() * 1e3];
+        let time = Duration::from_secs_f64(p50 / 1e6);
+        Outcome::new(time, values, cost, late.count()).with_latency(&late)
     }
 }
 
-/// Sleeps for `duration`; yields by how many microseconds that was too long.
-async fn late_by<R: Contestant>(duration: Duration) -> f64 {
+impl Scenario for AtOnce {
+    fn name(&self) -> String {
+        "10 k timeouts at once".into()
+    }
+
+    fn measures(&self) -> Vec<Measure> {
+        vec![
+            Measure::less("worst lateness", "ms"),
+            Measure::less("processor time", "us/timeout"),
+        ]
+    }
+
+    fn repeats(&self) -> usize {
+        3
+    }
+
+    fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
+        let Self { timeouts, after } = *self;
+        let (cost, late) = runtime.run(async move {
+            let meter = Meter::start();
+            let deadline = Instant::now() + after;
+            let handles: Vec<_> = (0..timeouts)
+                .map(|_| {
+                    R::spawn(async move {
+                        let limit = deadline.saturating_duration_since(Instant::now());
+                        assert!(!R::timeout(limit, pending::<()>()).await);
+                        deadline.elapsed()
+                    })
+                })
+                .collect();
+            let mut late = Histogram::default();
+            for handle in handles {
+                late.record(handle.await.expect("the task does not panic"));
+            }
+            (meter.stop(), late)
+        });
+        let worst = late.quantile(1.0).expect("there are timeouts") / 1e3;
+        let values = vec![worst, cost.cpu.as_secs_f64() * 1e6 / timeouts as f64];
+        Outcome::new(Duration::from_secs_f64(worst / 1e3), values, cost, timeouts)
+            .with_latency(&late)
+    }
+}
+
+/// Sleeps for `duration`; yields by how much that was too long.
+async fn late_by<R: Contestant>(duration: Duration) -> Duration {
     let began = Instant::now();
     R::sleep(duration).await;
-    let late = began
-        .elapsed()
-        .checked_sub(duration)
-        .expect("a sleep is never too short");
-    micros(late)
+    began.elapsed().saturating_sub(duration)
 }
 
 /// Is pending the first time, having woken its task, and ready the next.

@@ -3,17 +3,18 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicU8, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
     meter::{Cost, Meter},
-    rt::Contestant,
+    rt::{Contestant, Share, message},
     scenario::Scale,
+    stats::Histogram,
 };
 
 /// How long the warm-up and the measured part last.
@@ -26,8 +27,8 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(scale: Scale, measured: Duration) -> Self {
         Self {
-            warm_up: Duration::from_millis(scale.pick(300, 20)),
-            measured: scale.pick(measured, Duration::from_millis(100)),
+            warm_up: Duration::from_millis(scale.pick(300, 10)),
+            measured: scale.pick(measured, Duration::from_millis(50)),
         }
     }
 
@@ -40,9 +41,7 @@ impl Window {
         phase.end();
         meter.stop()
     }
-}
 
-impl Window {
     /// The same for threads.
     pub(super) fn pass_blocking(self, phase: &Phase) -> Cost {
         thread::sleep(self.warm_up);
@@ -51,6 +50,46 @@ impl Window {
         thread::sleep(self.measured);
         phase.end();
         meter.stop()
+    }
+
+    /// Lets tasks work during the window. `set_up` spawns those of a share; they end when the phase is
+    /// over. Yields the cost of the measured part, and what the tasks yield.
+    pub(super) fn busy<R, W, F, T>(self, runtime: &R, set_up: W) -> (Cost, Vec<T>)
+    where
+        R: Contestant,
+        W: Fn(Share, Arc<Phase>) -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<R::JoinHandle<T>>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let phase = Arc::new(Phase::default());
+        let all_set_up = Arc::new(Barrier::new(runtime.shares()));
+        let set_up = Arc::new(set_up);
+        let shares = runtime.run_shares(move |share| {
+            let (phase, set_up) = (Arc::clone(&phase), Arc::clone(&set_up));
+            let all_set_up = Arc::clone(&all_set_up);
+            async move {
+                let tasks = set_up(share, Arc::clone(&phase)).await;
+                // It blocks the thread, which with several shares nobody shares, or returns at once.
+                all_set_up.wait();
+                let cost = if share.is_first() {
+                    Some(self.pass::<R>(phase).await)
+                } else {
+                    None
+                };
+                let mut outputs = Vec::with_capacity(tasks.len());
+                for task in tasks {
+                    outputs.push(task.await.expect("the task does not panic"));
+                }
+                (cost, outputs)
+            }
+        });
+        let mut cost = Cost::default();
+        let mut outputs = Vec::new();
+        for (measured, of_share) in shares {
+            cost = measured.unwrap_or(cost);
+            outputs.extend(of_share);
+        }
+        (cost, outputs)
     }
 }
 
@@ -93,4 +132,34 @@ pub(super) async fn connections<R: Contestant>(count: usize) -> Vec<(R::Stream, 
         pairs.push((near, R::accept(&mut listener).await));
     }
     pairs
+}
+
+/// Sends one message after the other until the window is over; yields how long those took that came
+/// back in its measured part.
+pub(super) async fn closed_loop<R: Contestant>(
+    stream: &mut R::Stream,
+    size: usize,
+    phase: &Phase,
+) -> Histogram {
+    let mut buffer = vec![0; size];
+    let mut latencies = Histogram::default();
+    let mut sent = Instant::now();
+    while !phase.is_over() {
+        R::round_trip(stream, message(size), &mut buffer).await;
+        let received = Instant::now();
+        if phase.counts() {
+            latencies.record(received - sent);
+        }
+        sent = received;
+    }
+    latencies
+}
+
+/// All latencies of several tasks.
+pub(super) fn merged(all: impl IntoIterator<Item = Histogram>) -> Histogram {
+    let mut sum = Histogram::default();
+    for one in all {
+        sum.add(&one);
+    }
+    sum
 }

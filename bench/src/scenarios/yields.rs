@@ -3,7 +3,7 @@
 use crate::{
     meter::Meter,
     rt::Contestant,
-    scenario::{AnyScenario, Measure, Others, Outcome, Scale, Scenario},
+    scenario::{AnyScenario, Measure, Outcome, Scale, Scenario},
 };
 
 /// See the module.
@@ -28,15 +28,7 @@ impl Scenario for Yields {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::less("", "ns/yield").ratio(0.55)]
-    }
-
-    fn others(&self) -> Others {
-        Others {
-            coop: false,
-            current_thread: true,
-            ..Others::default()
-        }
+        vec![Measure::less("", "ns/yield")]
     }
 
     fn run<R: Contestant>(&self, runtime: &R) -> Outcome {
