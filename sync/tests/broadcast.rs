@@ -300,3 +300,23 @@ fn ends_and_futures_can_move_between_threads() {
     check_value(sender.closed());
     check_value(receiver.recv());
 }
+
+/// Control: a `downgrade` that counts as a sender keeps the channel open.
+#[test]
+fn a_weak_sender_does_not_keep_the_channel_open() {
+    let (sender, mut receiver) = broadcast::channel(2);
+    let weak = sender.downgrade();
+    let another = weak.clone();
+    assert_eq!((sender.strong_count(), sender.weak_count()), (1, 2));
+    assert_eq!(receiver.sender_weak_count(), 2);
+    let upgraded = weak.upgrade().expect("there is one");
+    assert_eq!((weak.strong_count(), weak.weak_count()), (2, 2));
+    drop(sender);
+    upgraded.send(1).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(1));
+    drop(upgraded);
+    assert!(receiver.is_closed());
+    assert!(weak.upgrade().is_none());
+    drop((weak, another));
+    assert_eq!(receiver.sender_weak_count(), 0);
+}

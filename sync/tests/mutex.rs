@@ -162,3 +162,27 @@ fn what_may_move_between_threads_may() {
     check_value(mutex.lock());
     check_value(Arc::new(Mutex::new(0)).lock_owned());
 }
+
+/// Control: a `map` that lets go of the permit leaves the mutex unlocked.
+#[test]
+fn an_owned_guard_of_a_part_keeps_the_whole_locked_and_alive() {
+    let mutex = Arc::new(Mutex::new((vec![1, 2], "other")));
+    let guard = Arc::clone(&mutex).try_lock_owned().unwrap();
+    let part = heist_sync::OwnedMutexGuard::map(guard, |pair| &mut pair.0);
+    let Err(part) = heist_sync::OwnedMappedMutexGuard::try_map(part, |part| part.get_mut(7)) else {
+        panic!("there are two");
+    };
+    let mut first = heist_sync::OwnedMappedMutexGuard::map(part, |part| &mut part[0]);
+    assert!(mutex.try_lock().is_err());
+    let weak = Arc::downgrade(&mutex);
+    drop(mutex);
+    std::thread::spawn(move || {
+        *first += 1;
+        let mutex = weak.upgrade().expect("the guard keeps it");
+        assert!(mutex.try_lock().is_err());
+        drop(first);
+        assert_eq!(mutex.try_lock().unwrap().0, [2, 2]);
+    })
+    .join()
+    .unwrap();
+}

@@ -270,3 +270,21 @@ fn what_may_move_between_threads_may() {
     check_value(Arc::new(RwLock::new(0)).read_owned());
     check_value(Arc::new(RwLock::new(0)).write_owned());
 }
+
+/// Control: a `map` that lets go of the permits leaves it unlocked.
+#[test]
+fn an_owned_writer_of_a_part_keeps_the_whole_locked_and_alive() {
+    let lock = Arc::new(RwLock::new((1, Some(2))));
+    let writer = Arc::clone(&lock).try_write_owned().unwrap();
+    let Ok(mut second) = heist_sync::OwnedRwLockWriteGuard::try_map(writer, |pair| pair.1.as_mut())
+    else {
+        panic!("it is there");
+    };
+    assert!(lock.try_read().is_err());
+    let weak = Arc::downgrade(&lock);
+    drop(lock);
+    *second += 1;
+    let lock = weak.upgrade().expect("the guard keeps it");
+    drop(second);
+    assert_eq!(*lock.try_read().unwrap(), (1, Some(3)));
+}

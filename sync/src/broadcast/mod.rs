@@ -18,7 +18,7 @@ mod receiver;
 pub mod error;
 
 pub use receiver::Receiver;
-pub use sender::{Sender, channel};
+pub use sender::{Sender, WeakSender, channel};
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -63,6 +63,12 @@ impl<T> Receiver<T> {
         self.ring.tail.lock().senders
     }
 
+    /// How many weak senders there are.
+    #[must_use]
+    pub fn sender_weak_count(&self) -> usize {
+        self.ring.tail.lock().weak_senders
+    }
+
     /// Whether both receive from the same channel.
     #[must_use]
     pub fn same_channel(&self, other: &Self) -> bool {

@@ -33,6 +33,7 @@ pub(super) struct Tail {
     pub(super) position: u64,
     pub(super) receivers: usize,
     pub(super) senders: usize,
+    pub(super) weak_senders: usize,
 }
 
 struct Slot<T> {
@@ -59,6 +60,7 @@ impl<T> Ring<T> {
                 position: 0,
                 receivers: 0,
                 senders: 1,
+                weak_senders: 0,
             }),
             gone: WaitQueue::new(()),
         }

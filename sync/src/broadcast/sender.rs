@@ -53,6 +53,14 @@ pub struct Sender<T> {
     ring: Arc<Ring<T>>,
 }
 
+/// Does not keep the channel open: when all other senders are dropped, the receivers are told so. Made by
+/// [`Sender::downgrade`].
+///
+/// It keeps the memory of the channel, with the items in it.
+pub struct WeakSender<T> {
+    ring: Arc<Ring<T>>,
+}
+
 impl<T> Sender<T> {
     /// A channel without a receiver yet. See [`channel`].
     ///
@@ -114,6 +122,18 @@ impl<T> Sender<T> {
         self.ring.tail.lock().senders
     }
 
+    /// How many weak senders there are.
+    #[must_use]
+    pub fn weak_count(&self) -> usize {
+        self.ring.tail.lock().weak_senders
+    }
+
+    /// A sender that does not keep the channel open.
+    #[must_use = "it does nothing by itself"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender::new(&self.ring)
+    }
+
     /// How many items are kept for somebody who has not read them yet.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -150,6 +170,59 @@ impl<T> Drop for Sender<T> {
             tail.release_all();
             tail.wake_released();
         }
+    }
+}
+
+impl<T> WeakSender<T> {
+    fn new(ring: &Arc<Ring<T>>) -> Self {
+        ring.tail.lock().weak_senders += 1;
+        Self {
+            ring: Arc::clone(ring),
+        }
+    }
+
+    /// A sender, unless all were dropped.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        let mut tail = self.ring.tail.lock();
+        if tail.senders == 0 {
+            return None;
+        }
+        tail.senders += 1;
+        drop(tail);
+        Some(Sender {
+            ring: Arc::clone(&self.ring),
+        })
+    }
+
+    /// How many senders there are.
+    #[must_use]
+    pub fn strong_count(&self) -> usize {
+        self.ring.tail.lock().senders
+    }
+
+    /// How many weak senders there are.
+    #[must_use]
+    pub fn weak_count(&self) -> usize {
+        self.ring.tail.lock().weak_senders
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self::new(&self.ring)
+    }
+}
+
+impl<T> Drop for WeakSender<T> {
+    fn drop(&mut self) {
+        self.ring.tail.lock().weak_senders -= 1;
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
     }
 }
 

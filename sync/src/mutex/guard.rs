@@ -28,7 +28,7 @@ pub struct MappedMutexGuard<'a, T: ?Sized> {
     // A pointer, since a reference would claim the value for itself until the end of the function
     // that drops this, while somebody else has locked the mutex already.
     value: NonNull<T>,
-    _held: Held<'a>,
+    held: Held<'a>,
     part: PhantomData<&'a mut T>,
 }
 
@@ -42,9 +42,36 @@ unsafe impl<T: ?Sized + Sync> Sync for MappedMutexGuard<'_, T> {}
 #[must_use = "dropping it unlocks the mutex at once"]
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized> {
-    lock: Arc<Mutex<T>>,
+    held: OwnedHeld<T>,
     // Shared between threads only if `T` may be, which the mutex does not ask for.
     value: PhantomData<T>,
+}
+
+/// Gives access to a part of the value of a locked [`Mutex`] which it keeps alive, and unlocks it when
+/// dropped. Made by [`OwnedMutexGuard::map`].
+#[must_use = "dropping it unlocks the mutex at once"]
+#[clippy::has_significant_drop]
+pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
+    // A pointer, as in `MappedMutexGuard`.
+    value: NonNull<U>,
+    held: OwnedHeld<T>,
+    // Not to be exchanged for one of a shorter life: it is as a mutable reference.
+    part: PhantomData<*mut U>,
+}
+
+// SAFETY: it is as good as a mutable reference to the part, and the mutex may go to other threads with its
+// value.
+unsafe impl<T: ?Sized + Send, U: ?Sized + Send> Send for OwnedMappedMutexGuard<T, U> {}
+// SAFETY: shared, it gives shared access to the part, and none to the mutex.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedMappedMutexGuard<T, U> {}
+
+/// The permit of a mutex that is kept alive, given back when dropped.
+struct OwnedHeld<T: ?Sized>(Arc<Mutex<T>>);
+
+impl<T: ?Sized> Drop for OwnedHeld<T> {
+    fn drop(&mut self) {
+        self.0.unlock();
+    }
 }
 
 /// The permit of a mutex, given back when dropped.
@@ -87,7 +114,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         let value = NonNull::from(part(&mut *this));
         MappedMutexGuard {
             value,
-            _held: this.held,
+            held: this.held,
             part: PhantomData,
         }
     }
@@ -107,7 +134,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         };
         Ok(MappedMutexGuard {
             value,
-            _held: this.held,
+            held: this.held,
             part: PhantomData,
         })
     }
@@ -122,20 +149,134 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
     /// For whoever has taken the permit.
     pub(super) fn new(lock: Arc<Mutex<T>>) -> Self {
         Self {
-            lock,
+            held: OwnedHeld(lock),
             value: PhantomData,
         }
     }
 
+    /// Keeps it locked for a part of the value.
+    ///
+    /// ```
+    /// # heist_runtime::block_on(async {
+    /// use heist_sync::{Mutex, OwnedMutexGuard};
+    /// use std::sync::Arc;
+    ///
+    /// let pair = Arc::new(Mutex::new((1, "two")));
+    /// let guard = Arc::clone(&pair).lock_owned().await;
+    /// let mut first = OwnedMutexGuard::map(guard, |pair| &mut pair.0);
+    /// *first += 1;
+    /// drop(first);
+    /// assert_eq!(*pair.lock().await, (2, "two"));
+    /// # });
+    /// ```
+    pub fn map<U, F>(mut this: Self, part: F) -> OwnedMappedMutexGuard<T, U>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let value = NonNull::from(part(&mut *this));
+        OwnedMappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        }
+    }
+
+    /// Keeps it locked for a part of the value, if it has that part.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the closure returns `None`.
+    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<OwnedMappedMutexGuard<T, U>, Self>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(value) = part(&mut *this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(OwnedMappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        })
+    }
+
     /// The mutex that it keeps locked.
     pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
-        &this.lock
+        &this.held.0
     }
 }
 
-impl<T: ?Sized> Drop for OwnedMutexGuard<T> {
-    fn drop(&mut self) {
-        self.lock.unlock();
+impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
+    /// Keeps it locked for a part of the part.
+    pub fn map<U, F>(mut this: Self, part: F) -> MappedMutexGuard<'a, U>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let value = NonNull::from(part(&mut *this));
+        MappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        }
+    }
+
+    /// Keeps it locked for a part of the part, if it has that.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the closure returns `None`.
+    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<MappedMutexGuard<'a, U>, Self>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(value) = part(&mut *this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(MappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        })
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
+    /// Keeps it locked for a part of the part.
+    pub fn map<S, F>(mut this: Self, part: F) -> OwnedMappedMutexGuard<T, S>
+    where
+        S: ?Sized,
+        F: FnOnce(&mut U) -> &mut S,
+    {
+        let value = NonNull::from(part(&mut *this));
+        OwnedMappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        }
+    }
+
+    /// Keeps it locked for a part of the part, if it has that.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the closure returns `None`.
+    pub fn try_map<S, F>(mut this: Self, part: F) -> Result<OwnedMappedMutexGuard<T, S>, Self>
+    where
+        S: ?Sized,
+        F: FnOnce(&mut U) -> Option<&mut S>,
+    {
+        let Some(value) = part(&mut *this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(OwnedMappedMutexGuard {
+            value,
+            held: this.held,
+            part: PhantomData,
+        })
     }
 }
 
@@ -160,14 +301,14 @@ impl<T: ?Sized> Deref for OwnedMutexGuard<T> {
 
     fn deref(&self) -> &T {
         // SAFETY: the guard has the only permit, and is borrowed.
-        unsafe { &*self.lock.value() }
+        unsafe { &*self.held.0.value() }
     }
 }
 
 impl<T: ?Sized> DerefMut for OwnedMutexGuard<T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the guard has the only permit, and is borrowed mutably.
-        unsafe { &mut *self.lock.value() }
+        unsafe { &mut *self.held.0.value() }
     }
 }
 
@@ -185,6 +326,29 @@ impl<T: ?Sized> DerefMut for MappedMutexGuard<'_, T> {
         // SAFETY: it points into the value, which the guard has for itself, and is borrowed
         // mutably.
         unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> Deref for OwnedMappedMutexGuard<T, U> {
+    type Target = U;
+
+    fn deref(&self) -> &U {
+        // SAFETY: it points into the value, which the guard keeps alive and has for itself, and is borrowed.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> DerefMut for OwnedMappedMutexGuard<T, U> {
+    fn deref_mut(&mut self) -> &mut U {
+        // SAFETY: it points into the value, which the guard keeps alive and has for itself, and is borrowed
+        // mutably.
+        unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized + fmt::Debug> fmt::Debug for OwnedMappedMutexGuard<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 

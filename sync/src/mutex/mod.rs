@@ -16,7 +16,7 @@ mod guard;
 mod error;
 
 pub use error::TryLockError;
-pub use guard::{MappedMutexGuard, MutexGuard, OwnedMutexGuard};
+pub use guard::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 use crate::blocking;
 use crate::wait::{Closed, Permits};

@@ -17,7 +17,9 @@ mod write;
 mod held;
 
 pub use read::{OwnedRwLockReadGuard, RwLockReadGuard};
-pub use write::{OwnedRwLockWriteGuard, RwLockMappedWriteGuard, RwLockWriteGuard};
+pub use write::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard, RwLockWriteGuard,
+};
 
 use crate::TryLockError;
 use crate::blocking;

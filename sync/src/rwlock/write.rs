@@ -48,6 +48,27 @@ pub struct OwnedRwLockWriteGuard<T: ?Sized> {
     held: OwnedHeld<T>,
 }
 
+/// Gives access to a part of the value of a [`RwLock`] which it keeps alive, to one alone. Dropping it
+/// unlocks. Made by [`OwnedRwLockWriteGuard::map`].
+#[must_use = "dropping it unlocks at once"]
+#[clippy::has_significant_drop]
+pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
+    // A pointer, as in `RwLockMappedWriteGuard`.
+    value: NonNull<U>,
+    _held: OwnedHeld<T>,
+    // Not to be exchanged for one of a shorter life: it is as a mutable reference.
+    part: PhantomData<*mut U>,
+}
+
+// SAFETY: it is as good as a mutable reference to the part, and the lock may go to other threads with its
+// value.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send> Send for OwnedRwLockMappedWriteGuard<T, U> {}
+// SAFETY: shared, it gives shared access to the part, and none to the lock.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync
+    for OwnedRwLockMappedWriteGuard<T, U>
+{
+}
+
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// For whoever has taken all permits.
     pub(super) fn new(lock: &'a RwLock<T>) -> Self {
@@ -136,6 +157,54 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
         OwnedRwLockReadGuard::with_held(self.held.keep_one())
     }
 
+    /// Keeps it locked for a part of the value.
+    ///
+    /// ```
+    /// # heist_runtime::block_on(async {
+    /// use heist_sync::{OwnedRwLockWriteGuard, RwLock};
+    /// use std::sync::Arc;
+    ///
+    /// let pair = Arc::new(RwLock::new((1, "two")));
+    /// let guard = Arc::clone(&pair).write_owned().await;
+    /// let mut first = OwnedRwLockWriteGuard::map(guard, |pair| &mut pair.0);
+    /// *first += 1;
+    /// drop(first);
+    /// assert_eq!(*pair.read().await, (2, "two"));
+    /// # });
+    /// ```
+    pub fn map<U, F>(mut this: Self, part: F) -> OwnedRwLockMappedWriteGuard<T, U>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let value = NonNull::from(part(&mut *this));
+        OwnedRwLockMappedWriteGuard {
+            value,
+            _held: this.held,
+            part: PhantomData,
+        }
+    }
+
+    /// Keeps it locked for a part of the value, if it has that part.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, if the closure returns `None`.
+    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<OwnedRwLockMappedWriteGuard<T, U>, Self>
+    where
+        U: ?Sized,
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(value) = part(&mut *this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(OwnedRwLockMappedWriteGuard {
+            value,
+            _held: this.held,
+            part: PhantomData,
+        })
+    }
+
     /// The lock it is of.
     pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
         &this.held.lock
@@ -188,6 +257,29 @@ impl<T: ?Sized> DerefMut for RwLockMappedWriteGuard<'_, T> {
         // SAFETY: it points into the value, which the guard has for itself, and is borrowed
         // mutably.
         unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> Deref for OwnedRwLockMappedWriteGuard<T, U> {
+    type Target = U;
+
+    fn deref(&self) -> &U {
+        // SAFETY: it points into the value, which the guard keeps alive and has for itself, and is borrowed.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> DerefMut for OwnedRwLockMappedWriteGuard<T, U> {
+    fn deref_mut(&mut self) -> &mut U {
+        // SAFETY: it points into the value, which the guard keeps alive and has for itself, and is borrowed
+        // mutably.
+        unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized + fmt::Debug> fmt::Debug for OwnedRwLockMappedWriteGuard<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 

@@ -142,6 +142,11 @@ impl<T> Sender<T> {
         self.shared.receivers()
     }
 
+    /// How many senders there are.
+    pub fn sender_count(&self) -> usize {
+        self.shared.senders()
+    }
+
     /// Whether both belong to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

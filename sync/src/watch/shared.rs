@@ -76,6 +76,11 @@ impl<T> Shared<T> {
         self.receivers.load(Acquire)
     }
 
+    pub(super) fn senders(&self) -> usize {
+        // Relaxed: nothing is read because of it.
+        self.senders.load(Relaxed)
+    }
+
     pub(super) fn add_sender(&self) {
         // Relaxed: whoever clones one keeps the count above zero.
         self.senders.fetch_add(1, Relaxed);
