@@ -4,7 +4,7 @@
 //! group whose wait does not hold its token lets `an_outer_cancel_*` end before the cleanups; a timeout that
 //! drops instead of cancelling fails `a_timeout_waits_for_cleanup`.
 
-use heist_runtime::scope::{Reason, cleanup_counts};
+use heist_runtime::scope::Reason;
 use heist_runtime::{block_on, spawn, yield_now};
 use heist_sync::cancel::{CancelToken, cancel_requested, cancel_scope, current_deadline, shield};
 use heist_sync::group::{GroupError, JoinSet, OnError, task_group, task_group_with};
@@ -358,77 +358,4 @@ fn tokens_and_join_sets() {
         assert!(set.is_empty());
         assert_eq!(closed.load(Ordering::SeqCst), 20);
     });
-}
-
-/// Resources opened and closed under cancels from other threads, then with aborts, which are counted.
-#[test]
-fn what_is_opened_is_closed_or_counted() {
-    let rounds = if std::env::var_os("HEIST_LONG").is_some() {
-        500_000
-    } else {
-        3_000
-    };
-    for (workers, aborts) in [(1, false), (2, false), (8, false), (2, true)] {
-        let runtime = heist_runtime::Builder::new()
-            .worker_threads(workers)
-            .build()
-            .unwrap();
-        let (opened, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        runtime.block_on(async {
-            let (send, receive) = std::sync::mpsc::channel::<heist_runtime::task::AbortHandle>();
-            let canceller = std::thread::spawn(move || {
-                for (index, task) in receive.into_iter().enumerate() {
-                    if aborts && index % 5 == 0 {
-                        task.abort();
-                    } else {
-                        task.cancel();
-                    }
-                }
-            });
-            let mut tasks = JoinSet::new();
-            for round in 0..rounds {
-                let (opened, closed) = (opened.clone(), closed.clone());
-                let open = move || {
-                    opened.fetch_add(1, Ordering::Relaxed);
-                    Counted(closed.clone())
-                };
-                let handle = tasks.spawn(async move {
-                    let outer = open();
-                    using(outer, async move |_| {
-                        yield_now().await;
-                        let _elapsed: Result<_, _> = timeout(
-                            ms(50),
-                            using(open(), async |_| {
-                                for _ in 0..round % 5 {
-                                    yield_now().await;
-                                }
-                            }),
-                        )
-                        .await;
-                    })
-                    .await;
-                });
-                send.send(handle).unwrap();
-                if round % 64 == 0 {
-                    while tasks.join_next().await.is_some() {}
-                }
-            }
-            drop(send);
-            canceller.join().unwrap();
-            while tasks.join_next().await.is_some() {}
-        });
-        let opened = opened.load(Ordering::SeqCst);
-        let closed = closed.load(Ordering::SeqCst);
-        if aborts {
-            // Those of other tests are counted in the same place, so this is a bound.
-            let skipped = usize::try_from(cleanup_counts().skipped).unwrap();
-            assert!(
-                closed <= opened && opened - closed <= skipped,
-                "{opened} {closed} {skipped}"
-            );
-        } else {
-            assert_eq!(opened, closed, "{workers} workers");
-        }
-        assert!(runtime.shutdown(Duration::from_secs(20)).is_clean());
-    }
 }

@@ -7,9 +7,40 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
+use crate::scope::node::NodeRef;
 use crate::scope::{Catch, Exit, Scope, catch};
 
-pub(crate) type BoxedCleanup = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What is left of a cleanup, without a place to run.
+pub(crate) struct BoxedCleanup {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// How many cleanups it counts for when it is skipped: none if it only waits.
+    weight: u64,
+}
+
+impl BoxedCleanup {
+    pub(crate) fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            future: Box::pin(future),
+            weight: 1,
+        }
+    }
+
+    /// One that cleans nothing up, but has to be waited for.
+    pub(crate) fn wait(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            weight: 0,
+            ..Self::new(future)
+        }
+    }
+}
+
+impl Future for BoxedCleanup {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().poll(cx)
+    }
+}
 
 /// Cleanups that nobody could await, in this process.
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
@@ -57,7 +88,7 @@ pub fn count_skipped(cleanups: u64) {
 
 /// Drops a cleanup that nobody can await.
 pub(crate) fn skip(cleanup: BoxedCleanup) {
-    count_skipped(1);
+    count_skipped(cleanup.weight);
     crate::panics::contain("destructor", || drop(cleanup));
 }
 
@@ -69,18 +100,25 @@ pub(crate) fn skip(cleanup: BoxedCleanup) {
 /// With the panic of the cleanup, and when polled again after its end.
 pub struct Cleanup {
     inner: Catch<BoxedCleanup>,
+    weight: u64,
 }
 
 impl Cleanup {
     /// A cleanup for the scope in which it is polled; until then it belongs to the current one.
     pub fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self::boxed(Box::pin(future))
+        Self::boxed(BoxedCleanup::new(future))
     }
 
     pub(crate) fn boxed(future: BoxedCleanup) -> Self {
+        let weight = future.weight;
         let mut inner = catch(&Scope::shielded("cleanup"), future);
         Pin::new(&mut inner).owner_mut().link_to_current();
-        Self { inner }
+        Self { inner, weight }
+    }
+
+    /// Whether it runs in that scope of its own.
+    pub(crate) fn runs_in(&self, node: &NodeRef) -> bool {
+        self.inner.owner().node().is(node)
     }
 }
 
@@ -93,7 +131,7 @@ impl Future for Cleanup {
             Exit::Panicked(payload) => resume_unwind(payload),
             Exit::Cancelled(_) => {
                 // Nothing but an abort gets through the shield.
-                count_skipped(1);
+                count_skipped(self.weight);
                 Poll::Ready(())
             }
         }

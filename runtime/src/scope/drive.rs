@@ -118,9 +118,10 @@ enum Verdict {
     Quiet,
 }
 
-fn judge(node: &NodeRef) -> Verdict {
+/// What a round has shown; `cleanups` have their turn after it.
+fn judge(node: &NodeRef, cleanups: &[Cleanup]) -> Verdict {
     if node.is_busy() {
-        if node.is_stalled() {
+        if node.is_stalled(|child| cleanups.iter().any(|cleanup| cleanup.runs_in(child))) {
             return Verdict::Again;
         }
         return Verdict::Busy;
@@ -152,7 +153,7 @@ pub(crate) fn drive<B: Body>(
             unwinding.poll_cleanups(node, cx);
             // The body was held up by a cleanup that has ended just now: another round.
             if body.is_there() && unwinding.cleanups.len() < before {
-                cx.waker().wake_by_ref();
+                node.wake();
             }
         }
         if body.is_there() || !unwinding.cleanups.is_empty() {
@@ -202,7 +203,7 @@ impl<T> Unwinding<T> {
                         // It was cancelled while it ran, and has not had a round to notice.
                         continue;
                     }
-                    if self.goes_on(node, cx) {
+                    if self.goes_on(node) {
                         return;
                     }
                     self.exit = Some(self.cancelled(node));
@@ -224,8 +225,8 @@ impl<T> Unwinding<T> {
     }
 
     /// After a round that left the body pending: whether to wait for the next one.
-    fn goes_on(&mut self, node: &NodeRef, cx: &Context<'_>) -> bool {
-        match judge(node) {
+    fn goes_on(&mut self, node: &NodeRef) -> bool {
+        match judge(node, &self.cleanups) {
             Verdict::Busy => {
                 self.rounds = 0;
                 true
@@ -233,13 +234,14 @@ impl<T> Unwinding<T> {
             Verdict::Again => {
                 self.rounds += 1;
                 if self.rounds < ROUNDS {
-                    cx.waker().wake_by_ref();
+                    node.wake();
                     return true;
                 }
                 cleanup::count_forced();
                 false
             }
-            Verdict::Quiet => false,
+            // Something that has not been told yet that it is cancelled did nothing in this round.
+            Verdict::Quiet => node.overtake_cancel(),
         }
     }
 

@@ -108,6 +108,10 @@ impl Snapshot {
         self.0 & (OWN | INHERITED | ABORTED | ADOPTED) != 0
     }
 
+    pub(crate) fn was_woken(self) -> bool {
+        self.0 & WOKEN != 0
+    }
+
     /// Woken, waited for, and passed over in this round.
     pub(crate) fn is_stalled(self) -> bool {
         self.0 & (HOLDING | WOKEN | POLLED) == HOLDING | WOKEN
@@ -226,13 +230,10 @@ impl Flags {
     }
 
     /// The scope's poll begins.
-    #[inline]
     pub(crate) fn begin_poll(&self) {
-        if self.0.load(Ordering::Relaxed) & HOLDING != 0 {
-            // In this order: a wake that comes between counts for the next round.
-            self.set(POLLED);
-            self.clear(WOKEN);
-        }
+        // In this order: a wake that comes between counts for the next round.
+        self.set(POLLED);
+        self.clear(WOKEN);
     }
 
     /// The parent's round begins.
@@ -240,8 +241,14 @@ impl Flags {
         self.clear(POLLED);
     }
 
-    pub(crate) fn woken(&self) {
-        self.set(WOKEN | HIT);
+    /// Returns how it was before.
+    pub(crate) fn woken(&self) -> Snapshot {
+        self.set(WOKEN | HIT)
+    }
+
+    /// Something below was woken. Returns how it was before.
+    pub(crate) fn woken_below(&self) -> Snapshot {
+        self.set(WOKEN)
     }
 
     /// The scope's own round begins.

@@ -127,8 +127,12 @@ impl Scope {
     /// Has the scope run `cleanup` before it ends; if it has ended, or ends by being dropped, the nearest
     /// one around it that has not. It is shielded. If there is none it is dropped, and counted as skipped.
     pub fn adopt(&self, cleanup: impl Future<Output = ()> + Send + 'static) {
-        let boxed: BoxedCleanup = Box::pin(cleanup);
-        self.node.adopt(boxed);
+        self.node.adopt(BoxedCleanup::new(cleanup));
+    }
+
+    /// As [`adopt`](Self::adopt), for what only waits, and cleans up nothing: dropped, it is not counted.
+    pub fn adopt_wait(&self, wait: impl Future<Output = ()> + Send + 'static) {
+        self.node.adopt(BoxedCleanup::wait(wait));
     }
 
     /// Takes over the cleanups that wait in the scope; see [`keeping_cleanups`](Self::keeping_cleanups).

@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use crate::primitives::model::{Flag, check_bounded};
 use crate::scope::Reason;
+use crate::scope::cleanup::BoxedCleanup;
 use crate::scope::flags::Kind;
 use crate::scope::node::NodeRef;
 use crate::scope::token::{Token, hold};
@@ -101,7 +102,7 @@ fn loom_adopt_against_close() {
         child.link(Some(parent.clone()));
         let adopter = {
             let child = child.clone();
-            thread::spawn(move || child.adopt(Box::pin(async {})))
+            thread::spawn(move || child.adopt(BoxedCleanup::new(async {})))
         };
         let closed = child.close();
         adopter.join().expect("adopter");

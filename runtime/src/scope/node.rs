@@ -336,6 +336,7 @@ impl NodeRef {
 
     /// Wakes what was last polled here.
     pub(super) fn wake(&self) {
+        self.note_woken();
         if let Some(waker) = self.waker() {
             crate::panics::wake(waker);
         }

@@ -50,6 +50,8 @@ pub(super) fn hold(token: &mut Option<Token>, scope: Option<&NodeRef>, by: Optio
         // A task's root is the current scope itself, and waits for nobody above.
         Some(scope) if scope.flags.get().is_cancelled() && !by.is_some_and(|by| by.is(scope)) => {
             if !token.as_ref().is_some_and(|held| held.of.is(scope)) {
+                // First, since it clears what the new one notes.
+                *token = None;
                 *token = Some(Token::take(scope, by));
             }
         }

@@ -160,8 +160,26 @@ impl NodeRef {
         if !self.flags.cancel(reason) {
             return false;
         }
-        self.spread(|child, parent| !child.flags.get().is_shield() && child.inherit_from(parent));
+        self.spread_cancel();
         true
+    }
+
+    fn spread_cancel(&self) {
+        self.spread(|child, parent| !child.flags.get().is_shield() && child.inherit_from(parent));
+    }
+
+    /// Does what a cancel on another thread has not come to: marks and wakes what is below. Returns whether
+    /// there was any of it, which has not begun to unwind then.
+    pub(crate) fn overtake_cancel(&self) -> bool {
+        let mut behind = false;
+        self.lock().for_each_child(|child| {
+            let flags = child.flags.get();
+            behind |= !flags.is_shield() && !flags.is_cancelled() && !flags.is_closed();
+        });
+        if behind {
+            self.spread_cancel();
+        }
+        behind
     }
 
     /// Has the body dropped as it is. Cleanup that awaits is skipped, and counted.
@@ -174,7 +192,7 @@ impl NodeRef {
 
     /// Goes through everything below, further where `mark` says so, and wakes it.
     fn spread(&self, mark: impl Fn(&Self, &Self) -> bool) {
-        let mut wakers = Vec::new();
+        let mut seen = Vec::new();
         let mut marked = vec![self.clone()];
         while let Some(node) = marked.pop() {
             let children = node.lock().children();
@@ -183,14 +201,12 @@ impl NodeRef {
                     marked.push(child);
                 } else {
                     // A shield, or what was cancelled before: it must learn that its parent waits for it.
-                    wakers.extend(child.waker());
+                    seen.push(child);
                 }
             }
-            wakers.extend(node.waker());
+            seen.push(node);
         }
-        for waker in wakers {
-            crate::panics::wake(waker);
-        }
+        seen.iter().for_each(Self::wake);
     }
 
     /// Why the scope is being cancelled: its own reason, or that of the nearest above that has one.
@@ -334,6 +350,22 @@ impl NodeRef {
         self.busy.load(Ordering::Acquire) > 0
     }
 
+    /// Notes that what runs here was woken, also in the scopes around that are held up by it: one of them
+    /// may have been polled last with a waker that tells those further out nothing.
+    ///
+    /// It ends at one that is marked already. Whoever marked that goes on from there, or it has been passed
+    /// over in a round of its parent since, which then was marked for the next round.
+    pub(super) fn note_woken(&self) {
+        let mut before = self.flags.woken();
+        let mut node = self.clone();
+        while before.is_holding() && !before.was_woken() {
+            let parent = node.lock().parent.clone();
+            let Some(parent) = parent else { return };
+            before = parent.flags.woken_below();
+            node = parent;
+        }
+    }
+
     /// Begins a round: one poll of a cancelled body.
     pub(crate) fn begin_round(&self) {
         self.flags.forget_hit();
@@ -346,11 +378,12 @@ impl NodeRef {
         }
     }
 
-    /// Whether something that holds this scope up was woken and not polled in this round.
-    pub(crate) fn is_stalled(&self) -> bool {
+    /// Whether something that holds this scope up was woken and not polled in this round, but for those
+    /// that are `excused`.
+    pub(crate) fn is_stalled(&self, excused: impl Fn(&Self) -> bool) -> bool {
         let mut stalled = false;
         self.lock()
-            .for_each_child(|child| stalled |= child.flags.get().is_stalled());
+            .for_each_child(|child| stalled |= child.flags.get().is_stalled() && !excused(child));
         stalled
     }
 }

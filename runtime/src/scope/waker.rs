@@ -33,9 +33,7 @@ fn wake(data: *const ()) {
 }
 
 fn wake_by_ref(data: *const ()) {
-    let node = borrow(data);
-    node.flags.woken();
-    node.wake();
+    borrow(data).wake();
 }
 
 fn release(data: *const ()) {

@@ -361,7 +361,7 @@ impl<E: Send + 'static> Drop for Abandoned<E> {
         };
         shared.scope.cancel(Reason::Sibling);
         if let Some(around) = self.around.take() {
-            around.adopt(Wait::new(shared));
+            around.adopt_wait(Wait::new(shared));
         }
     }
 }

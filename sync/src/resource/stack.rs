@@ -52,15 +52,41 @@ impl fmt::Debug for ExitStack {
     }
 }
 
+/// Callbacks that are being run as one cleanup. Dropped with it, they are skipped.
+struct Rest {
+    callbacks: Vec<Callback>,
+    /// Whether one has begun and not ended.
+    running: bool,
+}
+
+impl Rest {
+    fn new(callbacks: Vec<Callback>) -> Self {
+        Self {
+            callbacks,
+            running: false,
+        }
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        // Whoever skips the cleanup counts one.
+        let skipped = self.callbacks.len() + usize::from(self.running);
+        count_skipped(skipped.saturating_sub(1) as u64);
+    }
+}
+
 /// Runs every callback, also after one has panicked; the first panic goes on.
-async fn unwind(mut callbacks: Vec<Callback>, how: How) {
+async fn unwind(mut rest: Rest, how: How) {
     let mut panicked = None;
-    while let Some(callback) = callbacks.pop() {
+    while let Some(callback) = rest.callbacks.pop() {
+        rest.running = true;
         let call = async move { callback(how).await };
         let exit = catch(&Scope::named("exit"), call).await;
         if let heist_runtime::scope::Exit::Panicked(payload) = exit {
             panicked.get_or_insert(payload);
         }
+        rest.running = false;
     }
     if let Some(payload) = panicked {
         std::panic::resume_unwind(payload);
@@ -69,21 +95,29 @@ async fn unwind(mut callbacks: Vec<Callback>, how: How) {
 
 impl Drop for ExitStack {
     fn drop(&mut self) {
-        if self.callbacks.is_empty() {
-            return;
-        }
         let callbacks = std::mem::take(&mut self.callbacks);
         let inner = self.scope.take_cleanups();
+        if callbacks.is_empty() && inner.is_empty() {
+            return;
+        }
         let Some(around) = self.around.take() else {
             count_skipped(callbacks.len() as u64);
             return;
         };
-        around.adopt(async move {
+        let only_inner = callbacks.is_empty();
+        let rest = Rest::new(callbacks);
+        let cleanup = async move {
             for cleanup in inner {
                 cleanup.await;
             }
-            unwind(callbacks, How::Dropped).await;
-        });
+            unwind(rest, How::Dropped).await;
+        };
+        // Those within count themselves.
+        if only_inner {
+            around.adopt_wait(cleanup);
+        } else {
+            around.adopt(cleanup);
+        }
     }
 }
 
@@ -124,7 +158,7 @@ pub async fn exit_stack<T>(body: impl AsyncFnOnce(&mut ExitStack) -> T) -> T {
     let exit = catch(&scope, body(&mut stack)).await;
     let callbacks = std::mem::take(&mut stack.callbacks);
     if !callbacks.is_empty() {
-        Cleanup::new(unwind(callbacks, How::of(&exit))).await;
+        Cleanup::new(unwind(Rest::new(callbacks), How::of(&exit))).await;
     }
     exit.propagate().await
 }
