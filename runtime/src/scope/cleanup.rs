@@ -10,9 +10,11 @@ use std::task::{Context, Poll, ready};
 use crate::scope::node::NodeRef;
 use crate::scope::{Catch, Exit, Scope, catch};
 
+pub(crate) type BoxedFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What is left of a cleanup, without a place to run.
 pub(crate) struct BoxedCleanup {
-    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    future: BoxedFuture,
     /// How many cleanups it counts for when it is skipped: none if it only waits.
     weight: u64,
 }
@@ -30,6 +32,14 @@ impl BoxedCleanup {
         Self {
             weight: 0,
             ..Self::new(future)
+        }
+    }
+
+    /// The same cleanup, in another future that runs it.
+    pub(crate) fn within(self, wrap: impl FnOnce(BoxedFuture) -> BoxedFuture) -> Self {
+        Self {
+            future: wrap(self.future),
+            ..self
         }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) mod age;
 mod models;
 
 pub use catch::{Catch, catch};
-pub(crate) use cleanup::BoxedCleanup;
+pub(crate) use cleanup::{BoxedCleanup, BoxedFuture};
 pub use cleanup::{Cleanup, CleanupCounts, cleanup_counts, count_skipped};
 pub use exit::{Exit, Reason, unwound};
 pub use handle::{Scope, current_deadline};

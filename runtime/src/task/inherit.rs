@@ -13,7 +13,7 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::scope::BoxedCleanup;
+use crate::scope::{BoxedCleanup, BoxedFuture};
 use crate::task::LocalKey;
 
 thread_local! {
@@ -192,9 +192,11 @@ pub(crate) fn take_along(cleanup: BoxedCleanup) -> BoxedCleanup {
         return cleanup;
     }
     match Inherited::capture() {
-        Some(inherited) => Box::pin(Heir {
-            inherited,
-            cleanup: Some(cleanup),
+        Some(inherited) => cleanup.within(|cleanup| {
+            Box::pin(Heir {
+                inherited,
+                cleanup: Some(cleanup),
+            })
         }),
         None => cleanup,
     }
@@ -203,11 +205,11 @@ pub(crate) fn take_along(cleanup: BoxedCleanup) -> BoxedCleanup {
 /// A cleanup with values of its own.
 struct Heir {
     inherited: Inherited,
-    cleanup: Option<BoxedCleanup>,
+    cleanup: Option<BoxedFuture>,
 }
 
 impl Heir {
-    fn within<R>(&mut self, f: impl FnOnce(&mut Option<BoxedCleanup>) -> R) -> R {
+    fn within<R>(&mut self, f: impl FnOnce(&mut Option<BoxedFuture>) -> R) -> R {
         if let Err(payload) = self.inherited.enter() {
             std::panic::resume_unwind(payload);
         }
