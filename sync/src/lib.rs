@@ -12,6 +12,7 @@
 //! - [`RwLock`]: a value for many readers or one writer, first come, first served.
 //! - [`Queue`], [`PriorityQueue`] and [`LifoQueue`]: items for whoever gets them first.
 //! - [`OnceCell`]: a value that is made once, by whoever needs it first.
+//! - [`SetOnce`]: a value that is set once, and waited for.
 //! - [`Barrier`]: a point where tasks wait for each other.
 //! - [`Condition`]: tasks that wait until the value of a mutex changes.
 //! - [`oneshot`]: one value from one task to another.
@@ -41,7 +42,7 @@
 //! | [`oneshot::Sender::closed`] | nothing |
 //! | [`Mutex::lock`], [`Mutex::lock_owned`] | loses the place in the queue; the lock, if it was given but not returned yet, goes to the next in turn |
 //! | [`Notify::notified`] | loses the place in the queue; a notification meant for it alone goes to the next in turn |
-//! | [`Event::wait`] | nothing |
+//! | [`Event::wait`], [`SetOnce::wait`] | nothing |
 //! | `recv` and `recv_many` of [`mpsc`] | nothing |
 //! | [`mpsc::Sender::send`], [`mpsc::Sender::send_timeout`] | the item, and the place in the queue; room that it was given goes to the next in turn |
 //! | [`mpsc::Sender::reserve`] and its kin | the place in the queue; room that it was given goes to the next in turn |
@@ -84,6 +85,7 @@ mod event;
 mod rwlock;
 pub mod queue;
 mod once_cell;
+mod set_once;
 mod barrier;
 mod condition;
 pub mod oneshot;
@@ -118,6 +120,7 @@ pub use rwlock::{
 pub use semaphore::{
     AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };
+pub use set_once::{SetOnce, SetOnceError};
 
 /// What the macros expand to. No part of the API.
 #[doc(hidden)]

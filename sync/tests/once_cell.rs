@@ -164,3 +164,20 @@ fn threads_get_the_same_value() {
         assert_eq!(values, [*shared.0.get().unwrap(); 3]);
     }
 }
+
+/// Control: a `set` that does not set the event leaves them waiting; a `From` that does not as well.
+#[test]
+fn a_value_that_is_set_once_reaches_all_who_wait() {
+    let cell = heist_sync::SetOnce::new();
+    std::thread::scope(|s| {
+        let waits: Vec<_> = (0..4).map(|_| s.spawn(|| *block_on(cell.wait()))).collect();
+        assert!(!cell.initialized());
+        cell.set(7).unwrap();
+        assert_eq!(cell.set(8), Err(heist_sync::SetOnceError(8)));
+        for wait in waits {
+            assert_eq!(wait.join().unwrap(), 7);
+        }
+    });
+    assert_eq!(block_on(cell.clone().wait()), &7);
+    assert_eq!(cell.into_inner(), Some(7));
+}

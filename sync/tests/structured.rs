@@ -359,3 +359,37 @@ fn tokens_and_join_sets() {
         assert_eq!(closed.load(Ordering::SeqCst), 20);
     });
 }
+
+/// Control: with the id of another member the sum differs.
+#[test]
+fn a_set_says_which_task_has_completed() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        let handle = heist_runtime::Handle::current();
+        let mut expected = Vec::new();
+        for n in 0..10_u32 {
+            expected.push((set.spawn_on(async move { n }, &handle).id(), n));
+        }
+        expected.push((set.spawn_blocking_on(|| 10, &handle).id(), 10));
+        let mut completed = Vec::new();
+        while let Some(output) = set.join_next_with_id().await {
+            completed.push(output.expect("no panic"));
+        }
+        completed.sort_by_key(|&(_, n)| n);
+        assert_eq!(completed, expected);
+        assert!(set.try_join_next_with_id().is_none());
+    });
+}
+
+#[test]
+fn a_wait_for_a_token_may_own_it() {
+    block_on(async {
+        let token = CancelToken::new();
+        let waits = spawn(token.clone().cancelled_owned());
+        yield_now().await;
+        assert!(!waits.is_finished());
+        token.cancel();
+        waits.await.expect("no panic");
+        token.cancelled_owned().await;
+    });
+}

@@ -122,6 +122,24 @@ impl CancelToken {
         }
     }
 
+    /// As [`cancelled`](Self::cancelled), with a future that keeps the token.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    #[track_caller]
+    pub fn cancelled_owned(self) -> impl Future<Output = ()> + Send + Sync {
+        let leaf = Leaf::here();
+        async move {
+            let wait = Wait {
+                token: &self,
+                waiter: Waiter::new(&self.0.queue, ()),
+                leaf,
+            };
+            wait.await;
+        }
+    }
+
     /// Runs `future`, but drops it when the token is cancelled first: `None` then. It is not unwound; its
     /// cleanup goes to the scope around.
     ///

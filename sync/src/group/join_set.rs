@@ -1,8 +1,8 @@
 //! `JoinSet`: tasks whose outputs come as they complete.
 
 use futures_util::stream::FuturesUnordered;
-use heist_runtime::task::AbortHandle;
-use heist_runtime::{JoinError, JoinHandle};
+use heist_runtime::task::{AbortHandle, Id};
+use heist_runtime::{Handle, JoinError, JoinHandle};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -26,7 +26,19 @@ use std::task::{Context, Poll, Waker};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    tasks: FuturesUnordered<JoinHandle<T>>,
+    tasks: FuturesUnordered<Member<T>>,
+}
+
+/// A task of the set, which says which one it is when it completes.
+struct Member<T>(JoinHandle<T>);
+
+impl<T> Future for Member<T> {
+    type Output = (Id, Result<T, JoinError>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let id = self.0.id();
+        Pin::new(&mut self.0).poll(cx).map(|output| (id, output))
+    }
 }
 
 impl<T> JoinSet<T> {
@@ -92,9 +104,32 @@ impl<T> JoinSet<T> {
         self.insert(heist_runtime::spawn_blocking(f))
     }
 
+    /// Spawns a task into the set, in another runtime.
+    pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.insert(handle.spawn(future))
+    }
+
+    /// Runs a closure that may block, as one of the set, on the threads of another runtime.
+    ///
+    /// # Panics
+    ///
+    /// As [`Handle::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(&mut self, f: F, handle: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.insert(handle.spawn_blocking(f))
+    }
+
     fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
         let handle = task.abort_handle();
-        self.tasks.push(task);
+        self.tasks.push(Member(task));
         handle
     }
 
@@ -113,6 +148,42 @@ impl<T> JoinSet<T> {
 
     /// As [`join_next`](Self::join_next), for those who poll.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        let completed = self.poll_completed(cx);
+        completed.map(|completed| completed.map(|(_, output)| output))
+    }
+
+    /// As [`join_next`](Self::join_next), with the id of the task; a [`JoinError`] has it anyway.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_next`](Self::join_next).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    }
+
+    /// As [`join_next_with_id`](Self::join_next_with_id), for those who poll.
+    pub fn poll_join_next_with_id(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        let completed = self.poll_completed(cx);
+        completed.map(|completed| completed.map(|(id, output)| output.map(|output| (id, output))))
+    }
+
+    /// As [`try_join_next`](Self::try_join_next), with the id of the task.
+    pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_join_next_with_id(&mut cx) {
+            Poll::Ready(output) => output,
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Id, Result<T, JoinError>)>> {
         futures_core::Stream::poll_next(Pin::new(&mut self.tasks), cx)
     }
 
@@ -144,14 +215,16 @@ impl<T> JoinSet<T> {
 
     /// Cancels every task; their outputs can still be waited for.
     pub fn cancel_all(&mut self) {
-        for task in &self.tasks {
+        for Member(task) in &self.tasks {
             task.cancel();
         }
     }
 
     /// Aborts every task: cleanup that awaits is skipped, and counted.
     pub fn abort_all(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        for Member(task) in &self.tasks {
+            task.abort();
+        }
     }
 
     /// Cancels every task and waits until they have unwound. (tokio's aborts them.)
