@@ -393,3 +393,24 @@ fn a_wait_for_a_token_may_own_it() {
         token.cancelled_owned().await;
     });
 }
+
+/// Control: a group that spawns its tasks in another way than everybody does.
+#[test]
+fn tasks_of_groups_and_sets_inherit_task_local_values() {
+    heist_runtime::task_local! {
+        #[inherit]
+        static USER: &'static str;
+    }
+    block_on(USER.scope("ada", async {
+        let both = task_group(async |group| {
+            let task = group.spawn(async { Ok::<_, ()>(USER.get()) });
+            Ok((task.await, USER.get()))
+        });
+        assert_eq!(both.await.unwrap().1, "ada");
+        let mut set = JoinSet::new();
+        set.spawn(async { USER.get() });
+        set.spawn_local(async { USER.get() });
+        set.spawn_blocking(|| USER.get());
+        assert_eq!(set.join_all().await, ["ada"; 3]);
+    }));
+}
