@@ -4,7 +4,7 @@ use super::Entry;
 use crate::World;
 use heist_sync::{
     Barrier, Condition, Event, Mutex, Notify, OnceCell, OwnedMutexGuard, OwnedRwLockWriteGuard,
-    OwnedSemaphorePermit, RwLock, Semaphore,
+    OwnedSemaphorePermit, RwLock, Semaphore, SetOnce,
 };
 use std::cell::RefCell;
 use std::future::Future;
@@ -193,6 +193,16 @@ pub(super) fn all() -> Vec<Entry> {
             notify(|notify| async { notify.notified_owned().await })
         }),
         ("event.rs::wait", event),
+        ("set_once.rs::wait", || {
+            World::new(
+                SetOnce::new(),
+                |cell| async move { assert_eq!(cell.wait().await, &7) },
+                |cell| {
+                    let _set: Result<(), _> = cell.set(7);
+                },
+                |cell| cell.get() == Some(&7),
+            )
+        }),
         ("barrier.rs::wait", barrier),
         ("condition.rs::wait", condition_wait),
         ("condition.rs::wait_for", condition_wait_for),

@@ -81,17 +81,22 @@ fn tick() -> World {
     )
 }
 
-fn join_next() -> World {
+fn join_next(with_id: bool) -> World {
     let inner = State::default();
     let mut set = JoinSet::new();
     for _ in 0..3 {
         set.spawn(inner.part());
     }
     World::new(
-        (inner, Mutex::new(set), AtomicUsize::new(0)),
+        (inner, Mutex::new(set), AtomicUsize::new(0), with_id),
         |state| async move {
-            let joined = state.1.lock().await.join_next().await;
-            state.2.fetch_add(usize::from(joined.is_some()), SeqCst);
+            let mut set = state.1.lock().await;
+            let joined = if state.3 {
+                set.join_next_with_id().await.is_some()
+            } else {
+                set.join_next().await.is_some()
+            };
+            state.2.fetch_add(usize::from(joined), SeqCst);
         },
         |state| state.0.event.set(),
         |state| {
@@ -114,7 +119,8 @@ fn token<F: Future<Output = ()> + 'static>(wait: fn(Rc<(CancelToken, State)>) ->
 
 fn groups() -> Vec<Entry> {
     vec![
-        ("group/join_set.rs::join_next", join_next),
+        ("group/join_set.rs::join_next", || join_next(false)),
+        ("group/join_set.rs::join_next_with_id", || join_next(true)),
         ("group/join_set.rs::join_all", || {
             state(|state| async move {
                 let set: JoinSet<()> = (0..2).map(|_| state.part()).collect();
@@ -240,6 +246,9 @@ fn resources() -> Vec<Entry> {
         }),
         ("cancel/token.rs::cancelled", || {
             token(|state| async move { state.0.cancelled().await })
+        }),
+        ("cancel/token.rs::cancelled_owned", || {
+            token(|state| async move { state.0.clone().cancelled_owned().await })
         }),
         ("cancel/token.rs::run_until_cancelled", || {
             token(|state| async move {
