@@ -151,3 +151,23 @@ fn a_leaf_that_waits_ends_with_its_scope() {
     });
     assert!(runtime.shutdown(Duration::from_secs(10)).is_clean());
 }
+
+/// More futures than `join_all` polls without having been woken.
+///
+/// Control: without the poll of all of them in a cancelled scope, those operations are orphaned.
+#[test]
+fn all_of_many_joined_operations_end_with_their_scope() {
+    let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let before = runtime.metrics().total().orphans;
+        let task = spawn(async {
+            let pairs: Vec<_> = (0..100).map(|_| pair()).collect();
+            let receives = pairs.iter().map(|(fd, _)| ops::recv(fd, vec![0; 8], 0));
+            heist::sync::join_all(receives).await;
+        });
+        sleep(Duration::from_millis(5)).await;
+        assert!(task.cancel());
+        assert!(task.await.is_err());
+        assert_eq!(runtime.metrics().total().orphans, before);
+    });
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use heist_runtime::scope::watch;
+use heist_runtime::scope::{cancel_requested, watch};
 
 use crate::branches::list::{Losers, Payload};
 use crate::wait::wake;
@@ -22,6 +22,8 @@ pub(crate) struct Children<F: Future> {
     running: usize,
     /// Whether `slots` has been given away.
     finished: bool,
+    /// Whether all have been polled in a scope that is being cancelled.
+    unwinds: bool,
     /// Who was woken, if there are too many to ask each one.
     ready: Option<Arc<Ready>>,
     /// Spare room for the queue of `ready`, so that it need not be allocated for every poll.
@@ -71,6 +73,7 @@ impl<F: Future> Children<F> {
             slots,
             running,
             finished: false,
+            unwinds: false,
             ready,
             spare: Vec::new(),
         }
@@ -96,6 +99,11 @@ impl<F: Future> Children<F> {
             return;
         };
         let mut batch = ready.start_poll(cx.waker(), mem::take(&mut self.spare));
+        if !self.unwinds && cancel_requested() {
+            // Each has to begin to unwind, or the scope would not wait for what the kernel does for it.
+            self.unwinds = true;
+            batch = Ready::children(&ready, self.slots.len());
+        }
         if first > 0 && !batch.is_empty() {
             let first = first % batch.len();
             batch.rotate_left(first);
@@ -237,15 +245,20 @@ impl Ready {
                 task: None,
             }),
         });
+        ready.lock().woken = Self::children(&ready, count);
+        ready
+    }
+
+    /// A waker for every future, as if all of them had been woken.
+    fn children(ready: &Arc<Self>, count: usize) -> Vec<Arc<Child>> {
         let child = |index| {
             Arc::new(Child {
                 index,
                 queued: AtomicBool::new(true),
-                ready: Arc::downgrade(&ready),
+                ready: Arc::downgrade(ready),
             })
         };
-        ready.lock().woken = (0..count).map(child).collect();
-        ready
+        (0..count).map(child).collect()
     }
 
     /// Takes what was woken, and remembers the task to be woken for more.
