@@ -4,6 +4,8 @@
 //! ratios: the program `compare` runs Heist and its peers in turn and divides medians by tokio's. The criterion
 //! benches run the same scenarios, for the eye on one of them while it is being worked on.
 //!
+//! Without the feature `scenarios` all of this is left out; the program `instructions` needs none of it.
+//!
 //! In reading order:
 //!
 //! - [`rt`]: what a scenario may ask of a runtime, and how each contestant does it at its best.
@@ -17,13 +19,21 @@
 //! - `results`: what `compare` measures; `report`: the tables of `RESULTS.md`; `charts`: pictures of
 //!   the same (feature `tokio`).
 
+#[cfg(feature = "scenarios")]
 pub mod rt;
+#[cfg(feature = "scenarios")]
 pub mod scenario;
+#[cfg(feature = "scenarios")]
 pub mod scenarios;
+#[cfg(feature = "scenarios")]
 pub mod child;
+#[cfg(feature = "scenarios")]
 pub mod meter;
+#[cfg(feature = "scenarios")]
 pub mod stats;
+#[cfg(feature = "scenarios")]
 pub mod targets;
+#[cfg(feature = "scenarios")]
 pub mod harness;
 #[cfg(feature = "tokio")]
 pub mod results;
