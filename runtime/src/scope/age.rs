@@ -1,16 +1,21 @@
-//! A clock for ages, which has to cost next to nothing.
+//! A clock for ages, which has to cost next to nothing: on a worker it is as exact as its last look at its I/O,
+//! which is good enough to see what hangs.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::context;
 
-/// Milliseconds since the first call in this process. On a worker it is as exact as its last look at its
-/// I/O, which is good enough to see what hangs.
+/// The time.
+#[inline]
+pub(crate) fn instant() -> Instant {
+    context::last_io().unwrap_or_else(Instant::now)
+}
+
+/// The same in milliseconds since the first call in this process.
 pub(crate) fn now() -> u32 {
-    let now = context::last_io().unwrap_or_else(Instant::now);
-    // In 64 bits: this is on the way of every spawn.
-    let since = since_start(now);
+    // In 64 bits: this is on the way of every task that waits.
+    let since = since_start(instant());
     let millis = since.as_secs() * 1_000 + u64::from(since.subsec_millis());
     u32::try_from(millis).unwrap_or(u32::MAX)
 }

@@ -9,14 +9,16 @@ use pin_project_lite::pin_project;
 use sync_wrapper::SyncWrapper;
 
 use crate::scope::drive::{Body, Unwinding, drive};
+use crate::scope::late::{Late, Limit, Made, Plan};
 use crate::scope::tree::Owner;
 use crate::scope::{Exit, Scope, cancel_requested, current};
+use crate::time::Instant;
 
 pin_project! {
     /// The future of [`catch`].
     #[must_use = "futures do nothing unless polled"]
     pub struct Catch<F: Future> {
-        owner: Owner,
+        place: Place,
         #[pin]
         body: Option<F>,
         // What only a scope that is cancelled, or has adopted, needs.
@@ -27,12 +29,25 @@ pin_project! {
     impl<F: Future> PinnedDrop for Catch<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _entered = current::enter(this.owner.node());
+            let Place::Made(Made { owner, .. }) = this.place else {
+                // It has not run, or is over.
+                this.body.set(None);
+                return;
+            };
+            let _entered = current::enter(owner.node());
             this.body.set(None);
             // Cleanups that are half done are adopted before the scope closes, then go up with the others.
             drop(this.unwinding.get_mut().take());
         }
     }
+}
+
+/// Where a body runs.
+#[derive(Debug)]
+enum Place {
+    /// In a scope that is not made yet. Such a body has not been polled, or is gone.
+    Late(Plan),
+    Made(Made),
 }
 
 /// Runs `future` in `scope` and says how it ended: with a value, by a cancellation of `scope` or of one
@@ -70,8 +85,26 @@ pin_project! {
 /// ```
 #[track_caller]
 pub fn catch<F: Future>(scope: &Scope, future: F) -> Catch<F> {
+    let owner = Owner::new(scope.clone());
     Catch {
-        owner: Owner::new(scope.node().clone()),
+        place: Place::Made(Made { owner, at: None }),
+        body: Some(future),
+        unwinding: SyncWrapper::new(None),
+    }
+}
+
+/// [`catch()`] in a new scope that is only made when it is needed: a future that is ready at its first poll
+/// costs next to nothing. `name` is what dumps call it.
+///
+/// The scope does not cancel itself when `limit` has come; whoever polls this sees to it, with
+/// [`Catch::scope`].
+///
+/// # Cancel safety
+///
+/// As for [`catch()`].
+pub fn catch_late<F: Future>(name: &'static str, limit: Limit, future: F) -> Catch<F> {
+    Catch {
+        place: Place::Late(Plan { name, limit }),
         body: Some(future),
         unwinding: SyncWrapper::new(None),
     }
@@ -93,7 +126,8 @@ impl<F: Future> Body for Pinned<'_, '_, F> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> std::thread::Result<Poll<F::Output>> {
-        let body = self.0.as_mut().as_pin_mut().expect("it is there");
+        let body = self.0.as_mut().as_pin_mut();
+        let body = body.expect("a scope was polled after its end");
         catch_unwind(AssertUnwindSafe(|| body.poll(cx)))
     }
 
@@ -126,12 +160,27 @@ impl<F: Future> Catch<F> {
         self.project().body.get_mut().take()
     }
 
-    pub(super) fn owner(&self) -> &Owner {
-        &self.owner
+    /// Puts a scope that has not run below the current one.
+    pub(super) fn link_to_current(self: Pin<&mut Self>) {
+        if let Place::Made(made) = self.project().place {
+            made.owner.link_to_current();
+        }
     }
 
-    pub(super) fn owner_mut(self: Pin<&mut Self>) -> &mut Owner {
-        self.project().owner
+    /// The scope, once it is there: at the latest when a poll was pending.
+    pub fn scope(&self) -> Option<&Scope> {
+        match &self.place {
+            Place::Late(_) => None,
+            Place::Made(made) => Some(made.owner.scope()),
+        }
+    }
+
+    /// When a scope with [`Limit::Within`] was made.
+    pub fn made_at(&self) -> Option<Instant> {
+        match &self.place {
+            Place::Late(_) => None,
+            Place::Made(made) => made.at,
+        }
     }
 }
 
@@ -142,69 +191,101 @@ fn needs_care(owner: &Owner) -> bool {
     flags.needs_care() || (flags.is_shield() && cancel_requested())
 }
 
-impl<F: Future> Future for Catch<F> {
-    type Output = Exit<F::Output>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        this.owner.link_to_current();
-        let mut body = Pinned(&mut this.body);
-        let unwinding = this.unwinding.get_mut();
-        if unwinding.is_none() && !needs_care(this.owner) {
-            let exit = {
-                let _entered = current::enter(this.owner.node());
-                match body.poll(cx) {
-                    Ok(Poll::Pending) => None,
-                    Ok(Poll::Ready(value)) => Some(Exit::Value(value)),
-                    Err(payload) => Some(Exit::Panicked(payload)),
-                }
-            };
-            match exit {
-                None => {
-                    // Before the look, so that a cancel that comes later finds the waker.
-                    this.owner.register(cx.waker());
-                    if !needs_care(this.owner) {
-                        return Poll::Pending;
-                    }
-                }
-                Some(exit) => {
-                    let exit = dispose(this.owner, &mut body, exit);
-                    if this.owner.close() {
-                        return Poll::Ready(exit);
-                    }
-                    unwinding.get_or_insert_default().exit = Some(exit);
-                }
-            }
-        }
-        this.owner.register(cx.waker());
-        let unwinding = unwinding.get_or_insert_default();
-        drive(this.owner.node(), unwinding, &mut body, cx)
-    }
-}
-
-/// Drops a body that is done. A panic of its destructor is the exit, unless the body panicked before.
+/// Polls a body in the current scope, and drops it if it is done. A panic of its destructor is the exit, unless
+/// the body panicked before.
 #[inline]
-fn dispose<F: Future>(
-    owner: &Owner,
-    body: &mut Pinned<'_, '_, F>,
-    exit: Exit<F::Output>,
-) -> Exit<F::Output> {
-    let _entered = current::enter(owner.node());
-    match body.drop() {
+fn run<F: Future>(body: &mut Pinned<'_, '_, F>, cx: &mut Context<'_>) -> Option<Exit<F::Output>> {
+    let exit = match body.poll(cx) {
+        Ok(Poll::Pending) => return None,
+        Ok(Poll::Ready(value)) => Exit::Value(value),
+        Err(payload) => Exit::Panicked(payload),
+    };
+    Some(match body.drop() {
         Ok(()) => exit,
         Err(payload) if matches!(exit, Exit::Panicked(_)) => {
             crate::panics::report("destructor", payload);
             exit
         }
         Err(payload) => Exit::Panicked(payload),
+    })
+}
+
+/// The first poll of a body whose scope is not made yet. Without an exit it is made afterwards.
+#[inline]
+fn run_late<F: Future>(
+    plan: Plan,
+    body: &mut Pinned<'_, '_, F>,
+    cx: &mut Context<'_>,
+) -> (Option<Exit<F::Output>>, Option<Made>) {
+    let late = Late::new(plan);
+    let exit = {
+        let _entered = current::enter_late(&late);
+        run(body, cx)
+    };
+    let made = match exit {
+        Some(_) => late.into_made(),
+        None => Some(late.force()),
+    };
+    (exit, made)
+}
+
+impl<F: Future> Future for Catch<F> {
+    type Output = Exit<F::Output>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let mut body = Pinned(&mut this.body);
+        let first = match this.place {
+            Place::Made(_) => None,
+            Place::Late(plan) => {
+                let (exit, made) = run_late(*plan, &mut body, cx);
+                match (exit, made) {
+                    (Some(exit), None) => return Poll::Ready(exit),
+                    (exit, made) => {
+                        *this.place = Place::Made(made.expect("the scope of what is pending"));
+                        Some(exit)
+                    }
+                }
+            }
+        };
+        let Place::Made(Made { owner, .. }) = this.place else {
+            unreachable!("made above")
+        };
+        let unwinding = this.unwinding.get_mut();
+        let polled = first.or_else(|| {
+            owner.link_to_current();
+            (unwinding.is_none() && !needs_care(owner)).then(|| {
+                let _entered = current::enter(owner.node());
+                run(&mut body, cx)
+            })
+        });
+        match polled {
+            None => {}
+            Some(None) => {
+                // Before the look, so that a cancel that comes later finds the waker.
+                owner.register(cx.waker());
+                if !needs_care(owner) {
+                    return Poll::Pending;
+                }
+            }
+            Some(Some(exit)) => {
+                if owner.close() {
+                    return Poll::Ready(exit);
+                }
+                unwinding.get_or_insert_default().exit = Some(exit);
+            }
+        }
+        owner.register(cx.waker());
+        let unwinding = unwinding.get_or_insert_default();
+        drive(owner.node(), unwinding, &mut body, cx)
     }
 }
 
 impl<F: Future> std::fmt::Debug for Catch<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Catch")
-            .field("scope", self.owner.node())
+            .field("scope", &self.scope())
             .field("ended", &self.body.is_none())
             .finish()
     }

@@ -122,13 +122,13 @@ impl Cleanup {
     pub(crate) fn boxed(future: BoxedCleanup) -> Self {
         let weight = future.weight;
         let mut inner = catch(&Scope::shielded("cleanup"), future);
-        Pin::new(&mut inner).owner_mut().link_to_current();
+        Pin::new(&mut inner).link_to_current();
         Self { inner, weight }
     }
 
     /// Whether it runs in that scope of its own.
     pub(crate) fn runs_in(&self, node: &NodeRef) -> bool {
-        self.inner.owner().node().is(node)
+        self.inner.scope().is_some_and(|scope| scope.node().is(node))
     }
 }
 
@@ -151,8 +151,8 @@ impl Future for Cleanup {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         let rest = Pin::new(&mut self.inner).take_body();
-        if let Some(rest) = rest {
-            self.inner.owner().node().adopt_above(rest);
+        if let (Some(rest), Some(scope)) = (rest, self.inner.scope()) {
+            scope.node().adopt_above(rest);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::scope::current;
 #[must_use]
 #[inline]
 pub fn cancel_requested() -> bool {
-    current::with(|scope| scope.flags.get().is_cancelled()).unwrap_or(false)
+    current::is_cancelled()
 }
 
 /// The place in the source where a leaf was made, and the two questions every leaf has to ask.
@@ -84,7 +84,7 @@ impl Leaf {
     /// Notes that the current scope waits here, and is pending.
     #[inline]
     pub fn pending<T>(&self) -> Poll<T> {
-        let _: Option<()> = current::with(|scope| scope.note_wait(self.at));
+        current::note_wait(self.at);
         Poll::Pending
     }
 

@@ -10,7 +10,7 @@
 //! In reading order:
 //!
 //! - `handle`: [`Scope`]; `exit`: [`Exit`], [`Reason`], [`unwound`]
-//! - `catch`: [`catch()`], the one primitive; `drive`: what it does when a body is cancelled; `shield`
+//! - `catch`: [`catch()`], the one primitive; `late`: a scope that is made when it is needed; `drive`: what it does when a body is cancelled; `shield`
 //! - `cleanup`: [`Cleanup`], what runs to its end anyway; `token`: who is waited for
 //! - `leaf`: what every future at the bottom of the tree does
 //! - `watch`: whether a future needs to be unwound at all
@@ -36,6 +36,7 @@
 mod handle;
 mod exit;
 mod catch;
+mod late;
 pub(crate) mod drive;
 mod shield;
 mod cleanup;
@@ -51,13 +52,14 @@ pub(crate) mod age;
 #[cfg(all(test, loom))]
 mod models;
 
-pub use catch::{Catch, catch};
+pub use catch::{Catch, catch, catch_late};
 pub(crate) use cleanup::{BoxedCleanup, BoxedFuture};
 pub use cleanup::{Cleanup, CleanupCounts, cleanup_counts, count_skipped};
+pub(crate) use current::note_begun;
 pub use exit::{Exit, Reason, unwound};
 pub use handle::{Scope, current_deadline};
+pub use late::Limit;
 pub use leaf::{Leaf, PollLeaf, cancel_requested};
 pub use shield::{Shield, shield};
 pub use token::LeafToken;
-pub(crate) use watch::note_begun;
 pub use watch::watch;

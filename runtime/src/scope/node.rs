@@ -28,6 +28,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicPtr;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::primitives::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, MutexGuard, UnsafeCell};
@@ -78,7 +79,7 @@ struct HeapNode {
     /// When it is to be cancelled; whoever runs the scope sees to it. A lock of its own, held for a moment.
     deadline: std::sync::Mutex<Option<Instant>>,
     name: &'static str,
-    born: u32,
+    born: std::time::Instant,
 }
 
 // SAFETY: the table above says who may touch what; everything a node owns may be sent and shared.
@@ -227,7 +228,7 @@ impl NodeRef {
             waker: UnsafeCell::new(None),
             deadline: std::sync::Mutex::new(None),
             name,
-            born: crate::scope::age::now(),
+            born: crate::scope::age::instant(),
         };
         // SAFETY: the memory is for a node, and nobody else's.
         unsafe { place.write(node) };
@@ -297,9 +298,9 @@ impl NodeRef {
         self.heap().map_or("task", |heap| heap.name)
     }
 
-    /// When it was made, see `age`.
-    pub(crate) fn born(&self) -> Option<u32> {
-        self.heap().map(|heap| heap.born)
+    /// How long ago it was made.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.heap().map(|heap| heap.born.elapsed())
     }
 
     /// When the scope is to be cancelled.

@@ -32,7 +32,7 @@ impl Drop for Token {
         }
         self.of.busy.fetch_sub(1, Ordering::AcqRel);
         // Within a poll of its body the scope looks at its tokens afterwards anyway.
-        if current::address() != self.of.address() {
+        if !current::is(&self.of) {
             self.of.wake();
         }
     }
@@ -41,7 +41,11 @@ impl Drop for Token {
 /// Takes, keeps or gives back the token of the current scope, which `by` needs while that is being
 /// cancelled.
 pub(crate) fn hold_current(token: &mut Option<Token>, by: Option<&NodeRef>) {
-    hold(token, current::get().as_ref(), by);
+    if current::is_cancelled() {
+        hold(token, current::get().as_ref(), by);
+    } else {
+        *token = None;
+    }
 }
 
 /// The same for `scope`.

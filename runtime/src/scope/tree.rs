@@ -22,14 +22,15 @@ use std::task::Waker;
 
 use crate::primitives::atomic::Ordering;
 use crate::scope::cleanup::{self, BoxedCleanup};
+use crate::scope::current::Current;
 use crate::scope::node::NodeRef;
-use crate::scope::{Reason, current};
+use crate::scope::{Reason, Scope, current};
 use crate::task::inherit;
 
 /// The right to link a scope and to run something in it. Dropping it takes the scope out of the tree.
 #[derive(Debug)]
 pub(crate) struct Owner {
-    node: NodeRef,
+    scope: Scope,
     /// The parent it is linked to; 0 for none. The node counts its parent, so the address is not used again.
     linked_to: usize,
     /// The waker stored last, by identity.
@@ -41,13 +42,13 @@ impl Owner {
     ///
     /// When something runs in the scope, or has run there.
     #[track_caller]
-    pub(crate) fn new(node: NodeRef) -> Self {
+    pub(crate) fn new(scope: Scope) -> Self {
         assert!(
-            node.flags.take(),
+            scope.node().flags.take(),
             "a scope runs one future; make a new scope for another one"
         );
         Self {
-            node,
+            scope,
             linked_to: 0,
             waker: (0, 0),
         }
@@ -55,7 +56,11 @@ impl Owner {
 
     #[inline]
     pub(crate) fn node(&self) -> &NodeRef {
-        &self.node
+        self.scope.node()
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Puts the scope below the current one.
@@ -63,11 +68,18 @@ impl Owner {
     pub(crate) fn link_to_current(&mut self) {
         let address = current::address();
         if address != self.linked_to {
-            let ended = self.node.flags.get().is_closed();
+            let ended = self.node().flags.get().is_closed();
             assert!(!ended, "a scope was polled after its end");
-            self.node.link(current::get());
+            self.node().link(current::get());
             self.linked_to = address;
         }
+    }
+
+    /// Puts a new scope below `around`.
+    pub(super) fn link_to(&mut self, around: Current) {
+        let parent = around.get();
+        self.linked_to = parent.as_ref().map_or(0, NodeRef::address);
+        self.node().link(parent);
     }
 
     /// Has cancellations wake `waker` from now on.
@@ -78,13 +90,13 @@ impl Owner {
         // The stored waker is alive, so nothing else can have come to its address.
         if identity != self.waker {
             self.waker = identity;
-            drop(self.node.replace_waker(waker.clone()));
+            drop(self.node().replace_waker(waker.clone()));
         }
     }
 
     /// Ends the scope, unless cleanups have come that must run before. Returns whether it has ended.
     pub(crate) fn close(&mut self) -> bool {
-        if !self.node.close() {
+        if !self.node().close() {
             return false;
         }
         self.linked_to = 0;
@@ -94,7 +106,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.node.close_by_force();
+        self.node().close_by_force();
     }
 }
 

@@ -26,11 +26,6 @@ pub fn watch<R>(poll: impl FnOnce() -> R) -> (R, bool) {
     (result, begun.unwrap_or(true))
 }
 
-/// Notes in the current scope that something was begun.
-pub(crate) fn note_begun() {
-    let _: Option<()> = current::with(|scope| scope.flags.note_begun());
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::watch;

@@ -33,16 +33,18 @@ impl DumpNode {
         // Scopes nest as deeply as futures do, and those are on the stack when they are polled.
         let task = scope.task();
         let header = task.map(|task| task.header());
-        let born = header.map_or_else(
-            || scope.born().unwrap_or(0),
-            |header| header.born.load(std::sync::atomic::Ordering::Relaxed),
-        );
+        let age = scope.age().unwrap_or_else(|| {
+            let born = header.map_or(0, |header| {
+                header.born.load(std::sync::atomic::Ordering::Relaxed)
+            });
+            age::of(born)
+        });
         Self {
             kind: scope.name(),
             id: header.map(|header| header.id),
             name: header.and_then(|header| header.name().map(str::to_owned)),
             cancelled: scope.flags.get().is_cancelled(),
-            age: age::of(born),
+            age,
             waits_at: scope.waits_at().map(ToString::to_string),
             children: scope.children().iter().map(Self::of).collect(),
         }

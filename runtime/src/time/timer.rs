@@ -41,6 +41,8 @@ pub struct Timer {
     stranded: bool,
     /// It is no leaf: it runs also in a cancelled scope.
     masked: bool,
+    /// A recent look at the clock, for the first poll.
+    seen: Option<Instant>,
     leaf: Leaf,
 }
 
@@ -111,6 +113,7 @@ impl Timer {
             elsewhere: None,
             stranded: false,
             masked: false,
+            seen: None,
             leaf: Leaf::here(),
         }
     }
@@ -121,6 +124,14 @@ impl Timer {
     pub fn masked(deadline: Instant) -> Self {
         let mut timer = Self::new(deadline);
         timer.masked = true;
+        timer
+    }
+
+    /// A masked timer of somebody who has looked at the clock already, at `now`: the first poll does not.
+    #[track_caller]
+    pub fn masked_since(now: Instant, deadline: Instant) -> Self {
+        let mut timer = Self::masked(deadline);
+        timer.seen = Some(now);
         timer
     }
 
@@ -218,7 +229,7 @@ impl Timer {
                 return Poll::Ready(());
             }
         }
-        let now = Instant::now();
+        let now = self.seen.take().unwrap_or_else(Instant::now);
         if now >= self.deadline {
             return Poll::Ready(());
         }

@@ -1,7 +1,7 @@
 //! A future in a scope that is cancelled when the scope's deadline has come.
 
-use heist_runtime::scope::{Catch, Exit, Reason, Scope, catch};
-use heist_runtime::time::Timer;
+use heist_runtime::scope::{Catch, Exit, Reason, Scope};
+use heist_runtime::time::{Instant, Timer};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,23 +12,13 @@ pin_project! {
     pub(crate) struct Deadlined<F: Future> {
         #[pin]
         catch: Catch<F>,
-        scope: Scope,
         timer: Option<Timer>,
     }
 }
 
 impl<F: Future> Deadlined<F> {
-    #[track_caller]
-    pub(crate) fn new(scope: Scope, future: F) -> Self {
-        Self {
-            catch: catch(&scope, future),
-            scope,
-            timer: None,
-        }
-    }
-
-    pub(crate) fn scope(&self) -> &Scope {
-        &self.scope
+    pub(crate) fn new(catch: Catch<F>) -> Self {
+        Self { catch, timer: None }
     }
 
     pub(crate) fn inner(&self) -> &Catch<F> {
@@ -55,7 +45,9 @@ impl<F: Future> Future for Deadlined<F> {
             if let Poll::Ready(exit) = this.catch.as_mut().poll(cx) {
                 return Poll::Ready(exit);
             }
-            if !keep(this.scope, this.timer, cx) {
+            let catch = this.catch.as_ref().get_ref();
+            let scope = catch.scope().expect("what is pending has a scope");
+            if !keep(scope, catch.made_at(), this.timer, cx) {
                 return Poll::Pending;
             }
             // Cancelled just now: it may have nothing to clean up.
@@ -63,8 +55,14 @@ impl<F: Future> Future for Deadlined<F> {
     }
 }
 
-/// Returns whether the deadline has come, and the scope was cancelled.
-fn keep(scope: &Scope, timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
+/// Returns whether the deadline has come, and the scope was cancelled. `made_at` is when the clock was read to
+/// set it, if that is known.
+fn keep(
+    scope: &Scope,
+    made_at: Option<Instant>,
+    timer: &mut Option<Timer>,
+    cx: &mut Context<'_>,
+) -> bool {
     let Some(deadline) = scope.deadline() else {
         *timer = None;
         return false;
@@ -76,7 +74,10 @@ fn keep(scope: &Scope, timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool 
         if scope.reason().is_some() {
             return false;
         }
-        *timer = Some(Timer::masked(deadline));
+        *timer = Some(match (&timer, made_at) {
+            (None, Some(now)) => Timer::masked_since(now, deadline),
+            _ => Timer::masked(deadline),
+        });
     }
     let due = timer.as_mut().expect("set above");
     if Pin::new(due).poll(cx).is_pending() {

@@ -1,7 +1,7 @@
 //! `cancel_scope`: a part of a task that can be cancelled by itself.
 
 use super::deadline::Deadlined;
-use heist_runtime::scope::{Exit, Reason, Scope};
+use heist_runtime::scope::{Exit, Reason, Scope, catch};
 use heist_runtime::time::Instant;
 use std::fmt;
 
@@ -34,7 +34,7 @@ use std::fmt;
 pub async fn cancel_scope<T>(body: impl AsyncFnOnce(&CancelScope) -> T) -> Result<T, Cancelled> {
     let scope = Scope::named("cancel_scope");
     let view = CancelScope(CancelHandle(scope.clone()));
-    let exit = Deadlined::new(scope.clone(), body(&view)).await;
+    let exit = Deadlined::new(catch(&scope, body(&view))).await;
     caught(&scope, exit).await
 }
 

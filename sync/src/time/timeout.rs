@@ -1,8 +1,8 @@
 //! `timeout`: wait for a future, but not for ever.
 
-use super::{Instant, after};
+use super::Instant;
 use crate::cancel::deadline::Deadlined;
-use heist_runtime::scope::{Exit, Scope, unwound};
+use heist_runtime::scope::{Exit, Limit, Scope, catch_late, unwound};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -11,10 +11,11 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Waits for a future, for no longer than a duration, counted from this call.
+/// Waits for a future, for no longer than a duration, counted from when the future waits for the first time.
 ///
-/// `asyncio.wait_for`. The future is polled before the clock is looked at, so one that is ready at
-/// once succeeds even with a duration of zero, and never sets up a timer.
+/// `asyncio.wait_for`, which counts from when it is first awaited; tokio counts from the call, as does
+/// `timeout_at(Instant::now() + duration, future)`. A future that is ready at once succeeds even with a duration
+/// of zero, sets up no timer and looks at no clock.
 ///
 /// ```
 /// # heist_runtime::block_on(async {
@@ -45,7 +46,7 @@ use std::time::Duration;
 /// As safe as the future within.
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    timeout_at(after(Instant::now(), duration), future)
+    Timeout::new(Limit::Within(duration), future.into_future())
 }
 
 /// Waits for a future, but not beyond a time. See [`timeout`](timeout()). Of nested ones the earliest counts.
@@ -63,11 +64,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// As safe as the future within.
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    let scope = Scope::with_deadline("timeout", deadline);
-    Timeout {
-        inner: Deadlined::new(scope, future.into_future()),
-        unwound: false,
-    }
+    Timeout::new(Limit::At(deadline), future.into_future())
 }
 
 const ENDED: &str = "the future of a timeout was asked for after its end";
@@ -78,12 +75,28 @@ pin_project! {
     pub struct Timeout<F: Future> {
         #[pin]
         inner: Deadlined<F>,
+        limit: Limit,
         // A cancellation from outside has ended it.
         unwound: bool,
     }
 }
 
 impl<F: Future> Timeout<F> {
+    #[inline]
+    fn new(limit: Limit, future: F) -> Self {
+        Self {
+            inner: Deadlined::new(catch_late("timeout", limit, future)),
+            limit,
+            unwound: false,
+        }
+    }
+
+    /// Whether the time was over, and not something else.
+    fn is_elapsed(&self) -> bool {
+        let scope = self.inner.inner().scope();
+        scope.and_then(Scope::reason).is_some()
+    }
+
     /// The future within.
     ///
     /// # Panics
@@ -115,7 +128,7 @@ impl<F: Future> Timeout<F> {
 impl<F: Future> fmt::Debug for Timeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timeout")
-            .field("deadline", &self.inner.scope().deadline())
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
@@ -123,16 +136,15 @@ impl<F: Future> fmt::Debug for Timeout<F> {
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, error::Elapsed>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if !*this.unwound {
-            match ready!(this.inner.as_mut().poll(cx)) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.unwound {
+            match ready!(self.as_mut().project().inner.poll(cx)) {
                 Exit::Value(output) => return Poll::Ready(Ok(output)),
                 Exit::Panicked(payload) => resume_unwind(payload),
-                Exit::Cancelled(_) if this.inner.scope().reason().is_some() => {
+                Exit::Cancelled(_) if self.is_elapsed() => {
                     return Poll::Ready(Err(error::Elapsed::new()));
                 }
-                Exit::Cancelled(_) => *this.unwound = true,
+                Exit::Cancelled(_) => *self.as_mut().project().unwound = true,
             }
         }
         // It was not meant for us: the scope around ends us.
