@@ -128,7 +128,9 @@ impl Cleanup {
 
     /// Whether it runs in that scope of its own.
     pub(crate) fn runs_in(&self, node: &NodeRef) -> bool {
-        self.inner.scope().is_some_and(|scope| scope.node().is(node))
+        self.inner
+            .scope()
+            .is_some_and(|scope| scope.node().is(node))
     }
 }
 

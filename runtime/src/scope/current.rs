@@ -148,10 +148,15 @@ pub(crate) fn note_begun() {
     let _: Option<()> = CURRENT.get().with_made(|scope| scope.flags.note_begun());
 }
 
-/// Identifies the current scope; 0 when there is none. It is made if it was not needed before.
+/// Points to the current scope, if there is one. It is made if it was not needed before.
 #[inline]
-pub(crate) fn address() -> usize {
-    with(|scope| std::ptr::from_ref(scope).addr()).unwrap_or(0)
+pub(crate) fn pointer() -> Option<NonNull<Node>> {
+    match CURRENT.get() {
+        Current::Nothing => None,
+        Current::Node(node) => Some(node),
+        // SAFETY: as in `Current::get`.
+        Current::Late(late) => Some(unsafe { late.as_ref() }.node().as_ptr()),
+    }
 }
 
 /// Whether `node` is the current scope.

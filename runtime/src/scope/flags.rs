@@ -57,6 +57,17 @@ pub(crate) enum Kind {
     Root,
 }
 
+impl Kind {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Plain => 0,
+            Self::Shield => SHIELD,
+            Self::Keeper => KEEPS,
+            Self::Root => ROOT | TAKEN,
+        }
+    }
+}
+
 /// The bits at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot(u32);
@@ -142,12 +153,12 @@ pub(crate) struct Flags(AtomicU32);
 
 impl Flags {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self(AtomicU32::new(match kind {
-            Kind::Plain => 0,
-            Kind::Shield => SHIELD,
-            Kind::Keeper => KEEPS,
-            Kind::Root => ROOT | TAKEN,
-        }))
+        Self(AtomicU32::new(kind.bits()))
+    }
+
+    /// The word of a scope that is born with an owner, and maybe a parent.
+    pub(crate) fn owned(kind: Kind) -> Self {
+        Self(AtomicU32::new(kind.bits() | TAKEN | USED))
     }
 
     #[inline]
@@ -199,6 +210,13 @@ impl Flags {
 
     pub(crate) fn close(&self) {
         self.set(CLOSED);
+    }
+
+    /// The same for a scope that nobody else knows of.
+    pub(crate) fn close_alone(&self) {
+        // Relaxed: there is nobody to see it.
+        let bits = self.0.load(Ordering::Relaxed) | CLOSED;
+        self.0.store(bits, Ordering::Relaxed);
     }
 
     /// Returns whether the scope was free.

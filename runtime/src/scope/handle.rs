@@ -68,6 +68,10 @@ impl Scope {
         Some(Self { node })
     }
 
+    pub(super) fn from_node(node: NodeRef) -> Self {
+        Self { node }
+    }
+
     #[inline]
     pub(crate) fn node(&self) -> &NodeRef {
         &self.node

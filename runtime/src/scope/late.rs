@@ -9,7 +9,6 @@ use std::cell::{Cell, OnceCell};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::scope::Scope;
 use crate::scope::current::{self, Current};
 use crate::scope::node::NodeRef;
 use crate::scope::tree::Owner;
@@ -88,12 +87,7 @@ impl Late {
                     (Some(now), Some(now.saturating_add(duration)))
                 }
             };
-            let scope = match deadline {
-                None => Scope::named(self.plan.name),
-                Some(deadline) => Scope::with_deadline(self.plan.name, deadline),
-            };
-            let mut owner = Owner::new(scope);
-            owner.link_to(self.around);
+            let owner = Owner::below(self.around, self.plan.name, deadline);
             if let Some(at) = self.waits_at.get() {
                 owner.node().note_wait(at);
             }

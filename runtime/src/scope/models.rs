@@ -6,9 +6,11 @@ use std::task::Waker;
 use crate::primitives::model::{Flag, check_bounded};
 use crate::scope::Reason;
 use crate::scope::cleanup::BoxedCleanup;
+use crate::scope::current;
 use crate::scope::flags::Kind;
 use crate::scope::node::NodeRef;
 use crate::scope::token::{Token, hold};
+use crate::scope::tree::Owner;
 use loom::thread;
 
 fn scope(kind: Kind) -> NodeRef {
@@ -158,5 +160,40 @@ fn loom_token_against_register() {
             "the scope waits for a token that is back"
         );
         assert!(node.close());
+    });
+}
+
+/// A scope ends while its parent is cancelled, and while a cleanup is left in it: it is adopted and found, or
+/// goes to the parent; and nobody touches a scope that its owner has ended alone.
+#[test]
+fn loom_close_below_against_cancel_and_adopt() {
+    check_bounded(2, || {
+        let parent = scope(Kind::Plain);
+        let around = current::enter(&parent);
+        let mut owner = Owner::below(current::current(), "model", None);
+        drop(around);
+        let (flag, waker) = Flag::new();
+        owner.register(&waker);
+        drop(waker);
+        let canceller = {
+            let parent = parent.clone();
+            thread::spawn(move || parent.cancel(Reason::Explicit))
+        };
+        let adopter = {
+            let child = owner.node().clone();
+            thread::spawn(move || child.adopt(BoxedCleanup::new(async {})))
+        };
+        let mut rounds = 0;
+        while !owner.close() {
+            rounds += 1;
+            assert!(rounds < 3, "the cleanup is taken once");
+            assert_eq!(owner.node().take_adopted().len(), 1);
+        }
+        canceller.join().expect("canceller");
+        adopter.join().expect("adopter");
+        let left = parent.take_adopted().len();
+        assert_eq!(rounds + left, 1, "the cleanup is lost, or there twice");
+        drop((owner, flag));
+        assert!(parent.close());
     });
 }

@@ -210,6 +210,15 @@ impl Inner {
     }
 }
 
+/// A pointer to a node that is kept by something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Uncounted(pub(super) NonNull<Node>);
+
+// SAFETY: nodes are made to be shared between threads.
+unsafe impl Send for Uncounted {}
+// SAFETY: as above.
+unsafe impl Sync for Uncounted {}
+
 /// A counted pointer to a node: to a heap node of its own, or to a task's root, which counts for the task.
 pub(crate) struct NodeRef(NonNull<Node>);
 
@@ -221,12 +230,33 @@ unsafe impl Sync for NodeRef {}
 impl NodeRef {
     /// A new scope.
     pub(crate) fn new(kind: Kind, name: &'static str) -> Self {
+        Self::born(Node::new(kind), name, None)
+    }
+
+    /// A new scope that has an owner, with the parent that it is about to be linked to.
+    pub(super) fn owned(
+        kind: Kind,
+        name: &'static str,
+        deadline: Option<Instant>,
+        parent: Option<Self>,
+    ) -> Self {
+        let mut node = Node::new(kind);
+        node.flags = Flags::owned(kind);
+        node.inner = Mutex::new(Inner {
+            parent,
+            first_child: None,
+            adopted: None,
+        });
+        Self::born(node, name, deadline)
+    }
+
+    fn born(node: Node, name: &'static str, deadline: Option<Instant>) -> Self {
         let place = crate::memory::allocate::<HeapNode>();
         let node = HeapNode {
-            node: Node::new(kind),
+            node,
             refs: AtomicUsize::new(1),
             waker: UnsafeCell::new(None),
-            deadline: std::sync::Mutex::new(None),
+            deadline: std::sync::Mutex::new(deadline),
             name,
             born: crate::scope::age::instant(),
         };
@@ -353,6 +383,25 @@ impl NodeRef {
         heap.waker.with(|place| unsafe { (*place).clone() })
     }
 
+    /// Whether this is the only reference to a heap node. Then nobody else can come to have one.
+    pub(super) fn is_alone(&self) -> bool {
+        // Acquire: what others did with the node happens before what is done now.
+        self.heap()
+            .is_some_and(|heap| heap.refs.load(Ordering::Acquire) == 1)
+    }
+
+    /// Ends a node that is in no list and [`is_alone`](Self::is_alone). Returns its waker.
+    ///
+    /// # Safety
+    ///
+    /// It is alone.
+    pub(super) unsafe fn close_alone(&self) -> Option<Waker> {
+        self.flags.close_alone();
+        let heap = self.heap()?;
+        // SAFETY: nobody else has a reference, by the contract, so nobody holds the lock or waits for it.
+        heap.waker.with_mut(|place| unsafe { (*place).take() })
+    }
+
     pub(super) fn is(&self, other: &Self) -> bool {
         self.0 == other.0
     }
@@ -398,8 +447,8 @@ impl NodeRef {
             let last = task.header().state.drop_reference();
             return last.then(|| task.free_below()).flatten();
         };
-        // AcqRel: what others did with the node happens before it is freed.
-        if heap.refs.fetch_sub(1, Ordering::AcqRel) > 1 {
+        // AcqRel: what others did with the node happens before it is freed. The last one need not say so.
+        if !node.is_alone() && heap.refs.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }
         let parent = node.give_up_parent();

@@ -18,21 +18,25 @@
 //! goes to its parent, which cannot have closed before: the owner of a scope lives in the body of the parent,
 //! or the scope was torn out of it, and then the way leads further up.
 
+#![expect(unsafe_code, reason = "a scope's owner knows that the parent is alive")]
+
 use std::task::Waker;
 
 use crate::primitives::atomic::Ordering;
 use crate::scope::cleanup::{self, BoxedCleanup};
 use crate::scope::current::Current;
-use crate::scope::node::NodeRef;
+use crate::scope::flags::Kind;
+use crate::scope::node::{NodeRef, Uncounted};
 use crate::scope::{Reason, Scope, current};
 use crate::task::inherit;
+use crate::time::Instant;
 
 /// The right to link a scope and to run something in it. Dropping it takes the scope out of the tree.
 #[derive(Debug)]
 pub(crate) struct Owner {
     scope: Scope,
-    /// The parent it is linked to; 0 for none. The node counts its parent, so the address is not used again.
-    linked_to: usize,
+    /// The parent it is linked to. The node counts it, so it is alive, and its address is not used again.
+    linked_to: Option<Uncounted>,
     /// The waker stored last, by identity.
     waker: (usize, usize),
 }
@@ -49,7 +53,7 @@ impl Owner {
         );
         Self {
             scope,
-            linked_to: 0,
+            linked_to: None,
             waker: (0, 0),
         }
     }
@@ -66,20 +70,30 @@ impl Owner {
     /// Puts the scope below the current one.
     #[inline]
     pub(crate) fn link_to_current(&mut self) {
-        let address = current::address();
-        if address != self.linked_to {
+        let parent = current::pointer().map(Uncounted);
+        if parent != self.linked_to {
             let ended = self.node().flags.get().is_closed();
             assert!(!ended, "a scope was polled after its end");
             self.node().link(current::get());
-            self.linked_to = address;
+            self.linked_to = parent;
         }
     }
 
-    /// Puts a new scope below `around`.
-    pub(super) fn link_to(&mut self, around: Current) {
+    /// A new scope below `around`, with an owner.
+    pub(super) fn below(around: Current, name: &'static str, deadline: Option<Instant>) -> Self {
         let parent = around.get();
-        self.linked_to = parent.as_ref().map_or(0, NodeRef::address);
-        self.node().link(parent);
+        let linked_to = parent.as_ref().map(|parent| Uncounted(parent.as_ptr()));
+        let node = NodeRef::owned(Kind::Plain, name, deadline, parent);
+        if let Some(Uncounted(parent)) = linked_to {
+            // SAFETY: the node counts it, and nobody but its owner, which this is, takes that away.
+            let parent = unsafe { NodeRef::borrowed(parent) };
+            node.join(&parent);
+        }
+        Self {
+            scope: Scope::from_node(node),
+            linked_to,
+            waker: (0, 0),
+        }
     }
 
     /// Has cancellations wake `waker` from now on.
@@ -96,11 +110,18 @@ impl Owner {
 
     /// Ends the scope, unless cleanups have come that must run before. Returns whether it has ended.
     pub(crate) fn close(&mut self) -> bool {
-        if !self.node().close() {
-            return false;
+        let closed = match self.linked_to {
+            Some(Uncounted(parent)) => {
+                // SAFETY: as in `below`.
+                let parent = unsafe { NodeRef::borrowed(parent) };
+                self.node().close_below(&parent)
+            }
+            None => self.node().close(),
+        };
+        if closed {
+            self.linked_to = None;
         }
-        self.linked_to = 0;
-        true
+        closed
     }
 }
 
@@ -124,6 +145,11 @@ impl NodeRef {
             self.flags.touch();
         }
         self.lock().parent = Some(parent.clone());
+        self.join(&parent);
+    }
+
+    /// Puts a scope into the list of `parent`, which it has as its parent already.
+    fn join(&self, parent: &Self) {
         {
             let mut inner = parent.lock();
             parent.flags.touch();
@@ -132,7 +158,7 @@ impl NodeRef {
         }
         // After the push, see the top.
         if parent.flags.get().is_cancelled() && !self.flags.get().is_shield() {
-            self.inherit_from(&parent);
+            self.inherit_from(parent);
         }
     }
 
@@ -315,6 +341,32 @@ impl NodeRef {
         if let Some(parent) = parent {
             parent.lock().remove_child(self);
         }
+        drop(waker);
+        true
+    }
+
+    /// The same for a scope that is linked to `parent`. Most of them are known to nobody else once they are
+    /// out of the list: then there is nothing to lock.
+    #[inline]
+    fn close_below(&self, parent: &Self) -> bool {
+        if self.flags.get().has_adopted() {
+            return false;
+        }
+        parent.lock().remove_child(self);
+        let waker = if self.is_alone() && !self.flags.get().has_adopted() {
+            // SAFETY: it is alone: whoever had found it in the list has let go of it.
+            unsafe { self.close_alone() }
+        } else {
+            let inner = self.lock();
+            if self.flags.get().has_adopted() {
+                drop(inner);
+                // Somebody has left a cleanup meanwhile, which is to be reached by a cancellation.
+                self.join(parent);
+                return false;
+            }
+            self.flags.close();
+            self.take_waker(&inner)
+        };
         drop(waker);
         true
     }
