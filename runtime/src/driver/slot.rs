@@ -84,6 +84,11 @@ impl SlotState {
         }
     }
 
+    /// Takes out what a state holds that nobody else knows of, to use it again.
+    pub(crate) fn clear(&mut self) -> Option<Waker> {
+        self.take()
+    }
+
     fn put(&self, waker: Waker) {
         // SAFETY: callers have the cell to themselves: the slot is free, or `WAKER` and `TAKING` are
         // clear and only the single future registers.
@@ -91,7 +96,8 @@ impl SlotState {
     }
 
     fn take(&self) -> Option<Waker> {
-        // SAFETY: callers own the cell: the reaper under `TAKING`, or the future under `COMPLETE`.
+        // SAFETY: callers own the cell: the reaper under `TAKING`, the future under `COMPLETE`, or whoever
+        // is alone.
         self.waker.with_mut(|cell| unsafe { (*cell).take() })
     }
 

@@ -62,8 +62,11 @@ pub(super) struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let Some(adopted) = self.adopted.take() else {
+            return;
+        };
         // What came when nobody looked any more.
-        for cleanup in self.adopted.take().into_iter().flat_map(|adopted| *adopted) {
+        for cleanup in *adopted {
             crate::scope::cleanup::skip(cleanup);
         }
     }

@@ -62,8 +62,8 @@ struct Wait {
 }
 
 impl Wait {
-    fn new(waker: &Waker) -> Self {
-        let state = TimerState::new(SlotState::new());
+    /// Arms a state that nobody else knows of.
+    fn new(state: TimerState, waker: &Waker) -> Self {
         state.arm(waker.clone());
         Self {
             state,
@@ -165,11 +165,14 @@ impl Timer {
             return;
         }
         let Registration { wait, remote, key } = registration;
-        let removed = context::with_own_timers(&remote, |timers| timers.remove(key));
+        let mut state = Some(wait.state);
+        let removed = context::with_own_timers(&remote, |timers| {
+            timers.remove(key);
+            timers.keep(state.take().expect("called once"));
+        });
         if removed.is_none() {
             remote.send(Message::DropTimer(key));
         }
-        drop(wait);
     }
 
     #[cold]
@@ -218,14 +221,18 @@ impl Future for Timer {
 
 impl Timer {
     fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(registration) = &mut self.registration {
+        if let Some(mut registration) = self.registration.take() {
             if registration.wait.poll(cx.waker()).is_pending() {
+                self.registration = Some(registration);
                 return Poll::Pending;
             }
             // Fired. A worker that leaves its seat fires its timers early, to move them elsewhere; so
             // the clock decides, unless this worker has read it.
-            self.registration = None;
-            if context::with_timers(|_, timers| timers.has_reached(self.deadline)) == Some(true) {
+            let reached = context::with_timers(|_, timers| {
+                timers.keep(registration.wait.state);
+                timers.has_reached(self.deadline)
+            });
+            if reached == Some(true) {
                 return Poll::Ready(());
             }
         }
@@ -239,8 +246,8 @@ impl Timer {
         if self.elsewhere.is_some() {
             return self.poll_elsewhere(cx);
         }
-        let wait = Wait::new(cx.waker());
         let registered = context::with_timers(|remote, timers| {
+            let wait = Wait::new(timers.state(), cx.waker());
             let key = timers.insert(now, self.deadline, wait.state.clone());
             Registration {
                 wait,
@@ -296,7 +303,7 @@ mod models {
         loom::model(|| {
             let (_, first) = Flag::new();
             let (flag, second) = Flag::new();
-            let mut wait = Wait::new(&first);
+            let mut wait = Wait::new(TimerState::new(SlotState::new()), &first);
             let mut wheel = Wheel::new(0);
             insert(&mut wheel, &wait.state);
             let poller = thread::spawn(move || {
@@ -321,7 +328,7 @@ mod models {
     fn loom_fire_against_drop() {
         loom::model(|| {
             let (flag, waker) = Flag::new();
-            let wait = Wait::new(&waker);
+            let wait = Wait::new(TimerState::new(SlotState::new()), &waker);
             drop(waker);
             let mut wheel = Wheel::new(0);
             let key = insert(&mut wheel, &wait.state);
@@ -345,7 +352,7 @@ mod models {
             fire(&mut wheel);
             assert_eq!(wheel.len(), 0);
             let (_, other) = Flag::new();
-            let other = Wait::new(&other);
+            let other = Wait::new(TimerState::new(SlotState::new()), &other);
             insert(&mut wheel, &other.state);
             read_mail(&mut wheel);
             dropper.join().expect("dropper");
@@ -364,7 +371,7 @@ mod models {
     fn loom_drop_against_the_owner() {
         loom::model(|| {
             let (flag, waker) = Flag::new();
-            let wait = Wait::new(&waker);
+            let wait = Wait::new(TimerState::new(SlotState::new()), &waker);
             drop(waker);
             let mut wheel = Wheel::new(0);
             let key = insert(&mut wheel, &wait.state);

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use crate::driver::slot::SlotState;
 use crate::panics;
 use crate::time::wheel::{Key, Wheel};
 use crate::time::{Instant, timer::TimerState};
@@ -11,7 +12,9 @@ use crate::time::{Instant, timer::TimerState};
 pub(crate) type TimerKey = Key;
 
 /// A timer may be late by its length divided by this.
-const SLACK_PART: u128 = 16;
+const SLACK_PART: u64 = 16;
+/// How many states of ended timers are kept for those to come.
+const SPARE: usize = 64;
 
 /// A worker's timers, used on its thread only.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Timers {
     reached: Cell<u64>,
     wheel: RefCell<Wheel<TimerState>>,
     fired: RefCell<Vec<TimerState>>,
+    /// Of ended timers, without wakers and known to nobody else.
+    spare: RefCell<Vec<TimerState>>,
 }
 
 impl Timers {
@@ -34,23 +39,51 @@ impl Timers {
             reached: Cell::new(0),
             wheel: RefCell::new(Wheel::new(0)),
             fired: RefCell::new(Vec::new()),
+            spare: RefCell::new(Vec::new()),
         }
     }
 
     /// Nanoseconds from the wheel's zero.
     fn nanos(&self, instant: Instant) -> u64 {
-        u64::try_from(instant.duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+        let since = instant.duration_since(self.start);
+        // In 64 bits: this is on the way of every timer.
+        since
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(u64::from(since.subsec_nanos()))
     }
 
     /// Registers a timer, at `now`. It may be late by a part of its length, so that one wake-up serves
     /// several, unless the worker is awake anyway.
     pub(crate) fn insert(&self, now: Instant, deadline: Instant, state: TimerState) -> TimerKey {
-        let length = deadline.duration_since(now).as_nanos() / SLACK_PART;
-        let slack = u64::try_from(length).unwrap_or(u64::MAX).min(self.slack);
         let deadline = self.nanos(deadline);
+        let length = deadline.saturating_sub(self.nanos(now));
+        let slack = (length / SLACK_PART).min(self.slack);
         self.wheel
             .borrow_mut()
             .insert_with_slack(deadline, slack, state)
+    }
+
+    /// A state for a new timer.
+    pub(crate) fn state(&self) -> TimerState {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| TimerState::new(SlotState::new()))
+    }
+
+    /// Keeps the state of a timer that is over, if nobody else has it.
+    pub(crate) fn keep(&self, mut state: TimerState) {
+        let Some(alone) = TimerState::get_mut(&mut state) else {
+            return;
+        };
+        let waker = alone.clear();
+        {
+            let mut spare = self.spare.borrow_mut();
+            if spare.len() < SPARE {
+                spare.push(state);
+            }
+        }
+        // After the borrow: its destructor may come back.
+        drop(waker);
     }
 
     pub(crate) fn remove(&self, key: TimerKey) {
