@@ -14,6 +14,12 @@ pub trait ToSocketAddrs: sealed::Sealed {
     /// Resolves to the addresses.
     #[doc(hidden)]
     fn resolve(self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// The address, if it is one already: nothing is to be resolved, nor allocated.
+    #[doc(hidden)]
+    fn literal(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 mod sealed {
@@ -30,6 +36,10 @@ macro_rules! ready {
             fn resolve(self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
                 std::future::ready(Ok(vec![SocketAddr::from(self)]))
             }
+
+            fn literal(&self) -> Option<SocketAddr> {
+                Some(SocketAddr::from(*self))
+            }
         }
     )*};
 }
@@ -43,6 +53,10 @@ impl sealed::Sealed for &SocketAddr {}
 impl ToSocketAddrs for &SocketAddr {
     fn resolve(self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
         (*self).resolve()
+    }
+
+    fn literal(&self) -> Option<SocketAddr> {
+        Some(**self)
     }
 }
 
@@ -109,6 +123,23 @@ impl ToSocketAddrs for &String {
     fn resolve(self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
         (&**self).resolve()
     }
+}
+
+/// The first address that `to` stands for; `what` is for the error when there is none.
+pub(crate) async fn first_of(to: impl ToSocketAddrs, what: &str) -> io::Result<SocketAddr> {
+    if let Some(address) = to.literal() {
+        return Ok(address);
+    }
+    let addresses = to.resolve().await?;
+    addresses.first().copied().ok_or_else(|| no_address(what))
+}
+
+/// The error of an operation whose name stands for nothing.
+pub(crate) fn no_address(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{what}: the name has no address"),
+    )
 }
 
 /// Asks the system's resolver on the blocking pool.

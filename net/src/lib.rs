@@ -1,6 +1,7 @@
 //! Sockets, name resolution and an HTTP client for the Heist runtime.
 //!
 //! - [`TcpListener`], [`TcpStream`]: TCP, with reads that lose nothing when they are cancelled
+//! - [`UdpSocket`], datagrams likewise
 //! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses
 //! - [`http`]: an HTTP/1.1 client in the shape of reqwest
 //!
@@ -13,10 +14,13 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod ready;
 mod tcp;
+mod udp;
 pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream, TcpStream,
 };
+pub use udp::UdpSocket;

@@ -15,3 +15,4 @@ pub use io::RecvBuf;
 pub use listener::TcpListener;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::TcpStream;
+pub(crate) use stream::inet;

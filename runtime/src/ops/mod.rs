@@ -8,6 +8,7 @@
 //! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Acceptor`]: a multishot accept
 //! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
 //!   [`poll_ready`]: sockets
+//! - [`recv_now`], [`recv_from_now`], [`peer_credentials`]: system calls on sockets that do not wait
 //! - [`open`], [`read_at`], [`write_at`], [`fsync`], [`statx`], [`close`]: files
 //! - [`Op`], [`Operation`]: one operation as a future, and how to add another
 //!
@@ -23,6 +24,7 @@ mod receiver;
 mod acceptor;
 mod socket;
 mod message;
+mod now;
 mod file;
 
 pub use crate::driver::buffers::Buf;
@@ -36,6 +38,7 @@ pub use file::{
     write_at,
 };
 pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
+pub use now::{Credentials, peer_credentials, recv_from_now, recv_now};
 pub use receiver::Receiver;
 pub use socket::{
     Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, connect, poll_ready, recv, send,
