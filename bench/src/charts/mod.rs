@@ -44,6 +44,8 @@ const fn colour(contender: Contender) -> &'static str {
         Contender::TokioCurrentThread => "#56b4e9",
         #[cfg(feature = "smol")]
         Contender::Smol => "#009e73",
+        #[cfg(feature = "spargio")]
+        Contender::Spargio => "#4d9de0",
         #[cfg(feature = "monoio")]
         Contender::Monoio => "#cc79a7",
         #[cfg(feature = "compio")]

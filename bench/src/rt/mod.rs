@@ -2,7 +2,8 @@
 //!
 //! - `ours`: Heist, through its facade.
 //! - `tokio`: its multi-thread and its current-thread scheduler (feature `tokio`).
-//! - `smol`: an executor of several threads (feature `smol`).
+//! - `smol`, `spargio`: several workers that steal (features of the same names; spargio is not on by
+//!   default).
 //! - `monoio`, `compio`, `glommio`: one thread per core (features of the same names; glommio is not on by
 //!   default). `cores` has their threads, `bound` a wrapper for what must not leave one.
 //! - [`sync`]: the locks and channels of each.
@@ -32,6 +33,8 @@ pub mod monoio;
 pub mod compio;
 #[cfg(feature = "glommio")]
 pub mod glommio;
+#[cfg(feature = "spargio")]
+pub mod spargio;
 pub mod sync;
 
 #[cfg(feature = "compio")]
@@ -43,6 +46,8 @@ pub use monoio::Monoio;
 pub use ours::{Coop, Defer, Heist, Profile};
 #[cfg(feature = "smol")]
 pub use smol::Smol;
+#[cfg(feature = "spargio")]
+pub use spargio::Spargio;
 #[cfg(feature = "tokio")]
 pub use tokio::{CurrentThread, Flavour, MultiThread, Tokio};
 
