@@ -1,10 +1,17 @@
-//! Every lock keeps the rules of leaves: in a cancelled scope it does not start, and one that waits is
-//! unwound when its scope is cancelled. Both ways the lock is as it was.
+//! Every lock and every channel keeps the rules of leaves: in a cancelled scope it does not start, and one that
+//! waits is unwound when its scope is cancelled. Both ways what it waits for is as it was.
+//!
+//! Negative controls, each tried: with a `Leaf::start` that is always ready, all of them fail; without that of
+//! one future, the test of that one does.
 
 use heist_runtime::scope::{Exit, Reason, Scope, catch};
-use heist_sync::{Barrier, Condition, Event, Mutex, Notify, OnceCell, RwLock, Semaphore};
+use heist_sync::time::{Duration, interval};
+use heist_sync::{
+    Barrier, Condition, Event, LifoQueue, Mutex, Notify, OnceCell, PriorityQueue, Queue, RwLock,
+    Semaphore, SetOnce, broadcast, mpsc, oneshot, watch,
+};
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -152,6 +159,203 @@ fn condition() {
         unwound(first).await;
         drop(guard);
         assert!(poll(next.as_mut()).is_ready());
+    });
+}
+
+#[test]
+fn set_once() {
+    heist_runtime::block_on(async {
+        let cell = SetOnce::new();
+        unwound(cell.wait()).await;
+        cell.set(1).unwrap();
+        not_started(cell.wait()).await;
+        assert_eq!(cell.wait().await, &1);
+    });
+}
+
+/// What there was to receive is still there, and so is the room.
+#[test]
+fn bounded_channels() {
+    heist_runtime::block_on(async {
+        let (sender, mut receiver) = mpsc::channel(2);
+        let mut buffer = Vec::new();
+        unwound(receiver.recv()).await;
+        unwound(receiver.recv_many(&mut buffer, 2)).await;
+        unwound(poll_fn(|cx| receiver.poll_recv(cx))).await;
+        unwound(sender.closed()).await;
+        not_started(sender.send(0)).await;
+        not_started(sender.send_timeout(0, Duration::from_secs(1))).await;
+        not_started(sender.reserve()).await;
+        not_started(sender.reserve_many(2)).await;
+        not_started(sender.clone().reserve_owned()).await;
+        assert_eq!((sender.capacity(), receiver.len()), (2, 0));
+        sender.try_send(1).unwrap();
+        unwound(sender.reserve_many(2)).await;
+        assert_eq!(sender.capacity(), 1, "what it had collected is free again");
+        sender.try_send(2).unwrap();
+        unwound(sender.send(0)).await;
+        unwound(sender.send_timeout(0, Duration::from_secs(600))).await;
+        unwound(sender.reserve()).await;
+        unwound(sender.clone().reserve_owned()).await;
+        not_started(receiver.recv()).await;
+        not_started(receiver.recv_many(&mut buffer, 2)).await;
+        not_started(poll_fn(|cx| receiver.poll_recv(cx))).await;
+        not_started(poll_fn(|cx| receiver.poll_recv_many(cx, &mut buffer, 2))).await;
+        assert!(buffer.is_empty());
+        assert_eq!((sender.capacity(), receiver.try_recv()), (0, Ok(1)));
+        assert_eq!((sender.capacity(), receiver.recv().await), (1, Some(2)));
+        drop(receiver);
+        not_started(sender.closed()).await;
+    });
+}
+
+#[test]
+fn unbounded_channels() {
+    heist_runtime::block_on(async {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut buffer = Vec::new();
+        unwound(receiver.recv()).await;
+        unwound(receiver.recv_many(&mut buffer, 2)).await;
+        unwound(poll_fn(|cx| receiver.poll_recv(cx))).await;
+        unwound(sender.closed()).await;
+        sender.send(1).unwrap();
+        not_started(receiver.recv()).await;
+        not_started(receiver.recv_many(&mut buffer, 2)).await;
+        not_started(poll_fn(|cx| receiver.poll_recv(cx))).await;
+        not_started(poll_fn(|cx| receiver.poll_recv_many(cx, &mut buffer, 2))).await;
+        assert!(buffer.is_empty());
+        assert_eq!(receiver.recv().await, Some(1));
+        receiver.close();
+        not_started(sender.closed()).await;
+    });
+}
+
+/// An item that came while it waited in a scope that is cancelled now: polled by hand it stays in the channel,
+/// as it does when the scope was cancelled before.
+///
+/// Control: a `poll_recv` that asks the scope only where a wait begins takes it.
+#[test]
+fn a_receive_by_hand_leaves_the_item_in_the_channel() {
+    heist_runtime::block_on(async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let scope = Scope::new();
+        let mut polls = 0;
+        let exit = catch(
+            &scope,
+            poll_fn(|cx| {
+                let item = receiver.poll_recv(cx);
+                polls += 1;
+                if polls == 1 {
+                    sender.try_send(1).unwrap();
+                    scope.cancel(Reason::Explicit);
+                }
+                item
+            }),
+        );
+        assert!(matches!(exit.await, Exit::Cancelled(_)));
+        assert_eq!((polls, receiver.try_recv()), (2, Ok(1)));
+    });
+}
+
+#[test]
+fn oneshot_channels() {
+    heist_runtime::block_on(async {
+        let (mut sender, mut receiver) = oneshot::channel();
+        unwound(&mut receiver).await;
+        unwound(sender.closed()).await;
+        unwound(poll_fn(|cx| sender.poll_closed(cx))).await;
+        sender.send(1).unwrap();
+        // It has started above, so that it gets what has arrived.
+        let scope = Scope::new();
+        scope.cancel(Reason::Explicit);
+        let exit = catch(&scope, &mut receiver).await;
+        assert!(matches!(exit, Exit::Value(Ok(1))));
+        let (sender, mut receiver) = oneshot::channel();
+        sender.send(1).unwrap();
+        not_started(&mut receiver).await;
+        assert_eq!(receiver.await, Ok(1));
+        let (mut sender, receiver) = oneshot::channel::<u8>();
+        drop(receiver);
+        not_started(sender.closed()).await;
+        not_started(poll_fn(|cx| sender.poll_closed(cx))).await;
+    });
+}
+
+#[test]
+fn broadcast_channels() {
+    heist_runtime::block_on(async {
+        let (sender, mut receiver) = broadcast::channel(1);
+        unwound(receiver.recv()).await;
+        unwound(sender.closed()).await;
+        sender.send(1).unwrap();
+        not_started(receiver.recv()).await;
+        assert_eq!(receiver.recv().await, Ok(1));
+        sender.send(2).unwrap();
+        sender.send(3).unwrap();
+        not_started(receiver.recv()).await;
+        let missed = receiver.recv().await;
+        assert_eq!(missed, Err(broadcast::error::RecvError::Lagged(1)));
+        drop(receiver);
+        not_started(sender.closed()).await;
+    });
+}
+
+/// Fails if a change counts as seen, or the predicate is asked in a cancelled scope.
+#[test]
+fn watch_channels() {
+    heist_runtime::block_on(async {
+        let (sender, mut receiver) = watch::channel(0);
+        unwound(receiver.changed()).await;
+        unwound(receiver.wait_for(|value| *value == 1)).await;
+        unwound(sender.closed()).await;
+        sender.send(1).unwrap();
+        not_started(receiver.changed()).await;
+        not_started(receiver.wait_for(|_| unreachable!())).await;
+        assert_eq!(receiver.has_changed(), Ok(true));
+        drop(receiver);
+        not_started(sender.closed()).await;
+    });
+}
+
+/// Of each kind: an empty one, a full one, and one whose items are being dealt with.
+#[test]
+fn queues() {
+    macro_rules! check {
+        ($queue:ident) => {
+            let queue = $queue::new(1);
+            not_started(queue.put(1)).await;
+            assert!(queue.is_empty());
+            unwound(queue.get()).await;
+            not_started(queue.join()).await;
+            queue.try_put(1).unwrap();
+            not_started(queue.get()).await;
+            not_started(queue.put(2)).await;
+            unwound(queue.put(2)).await;
+            unwound(queue.join()).await;
+            assert_eq!((queue.len(), queue.try_get()), (1, Ok(1)));
+            queue.task_done();
+            // Neither of the twos counts as a task.
+            queue.join().await;
+        };
+    }
+    heist_runtime::block_on(async {
+        check!(Queue);
+        check!(PriorityQueue);
+        check!(LifoQueue);
+    });
+}
+
+#[test]
+fn intervals() {
+    heist_runtime::block_on(async {
+        let mut ticks = interval(Duration::from_secs(600));
+        not_started(ticks.tick()).await;
+        let first = ticks.tick().await;
+        assert!(
+            first.elapsed() < Duration::from_secs(600),
+            "the first one, due at once"
+        );
+        unwound(ticks.tick()).await;
     });
 }
 

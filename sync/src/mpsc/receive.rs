@@ -102,6 +102,30 @@ impl<T, L: Limit> Receive<T, L> {
         Poll::Ready(received)
     }
 
+    /// The same for who polls without a future of ours: it may not receive in a cancelled scope. That is asked
+    /// at every poll, since nothing says where a wait begins, and loses nothing, since the item stays.
+    pub(super) fn poll_recv_from(&mut self, cx: &Context<'_>, leaf: Leaf) -> Poll<Option<T>> {
+        ready!(leaf.start());
+        match self.poll_recv(cx) {
+            Poll::Pending => leaf.pending(),
+            ready => ready,
+        }
+    }
+
+    pub(super) fn poll_recv_many_from(
+        &mut self,
+        cx: &Context<'_>,
+        buffer: &mut Vec<T>,
+        limit: usize,
+        leaf: Leaf,
+    ) -> Poll<usize> {
+        ready!(leaf.start());
+        match self.poll_recv_many(cx, buffer, limit) {
+            Poll::Pending => leaf.pending(),
+            ready => ready,
+        }
+    }
+
     /// Whether the channel was closed and nothing more can come.
     fn is_drained(&self) -> bool {
         // In this order: once nobody is entitled to send, what was sent has its place.
@@ -259,19 +283,32 @@ macro_rules! receiver_methods {
             blocking::wait(self.recv_many(buffer, limit))
         }
 
-        /// Polls for the next item. Only the waker of the last call is woken.
+        /// As [`recv`](Self::recv), for hand-written futures. Only the waker of the last call is woken.
+        ///
+        /// In a cancelled scope it receives nothing, and what there is stays in the channel. (tokio
+        /// has no scopes.)
+        #[track_caller]
         pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-            self.receive.poll_recv(cx)
+            self.receive.poll_recv_from(cx, Leaf::here())
         }
 
-        /// Polls for items, as [`recv_many`](Self::recv_many) waits for them.
+        /// As [`recv_many`](Self::recv_many), for hand-written futures.
+        ///
+        /// In a cancelled scope it receives nothing, as [`poll_recv`](Self::poll_recv).
+        #[track_caller]
         pub fn poll_recv_many(
             &mut self,
             cx: &mut Context<'_>,
             buffer: &mut Vec<T>,
             limit: usize,
         ) -> Poll<usize> {
-            self.receive.poll_recv_many(cx, buffer, limit)
+            self.receive
+                .poll_recv_many_from(cx, buffer, limit, Leaf::here())
+        }
+
+        /// Polls for a stream around it, which waits where it was made.
+        pub(crate) fn poll_recv_from(&mut self, cx: &Context<'_>, leaf: Leaf) -> Poll<Option<T>> {
+            self.receive.poll_recv_from(cx, leaf)
         }
 
         /// Whether the channel was closed by the receiver, or all senders were dropped. Items may be

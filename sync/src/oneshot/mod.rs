@@ -121,10 +121,19 @@ impl<T> Sender<T> {
         self.end.state().has(CLOSED)
     }
 
-    /// Polls for what [`closed`](Self::closed) waits for. Only the waker of the last call is woken.
+    /// As [`closed`](Self::closed), for hand-written futures. Only the waker of the last call is woken.
+    ///
+    /// Pending in a cancelled scope. (tokio has no scopes.)
+    #[track_caller]
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let leaf = Leaf::here();
+        ready!(leaf.start());
+        self.poll_started(cx, leaf)
+    }
+
+    fn poll_started(&mut self, cx: &Context<'_>, leaf: Leaf) -> Poll<()> {
         if self.end.register(cx.waker()) {
-            return Poll::Pending;
+            return leaf.pending();
         }
         Poll::Ready(())
     }
@@ -223,10 +232,8 @@ impl<T> Future for Closed<'_, T> {
             ready!(self.leaf.start());
             self.started = true;
         }
-        match self.sender.poll_closed(cx) {
-            Poll::Pending => self.leaf.pending(),
-            Poll::Ready(()) => Poll::Ready(()),
-        }
+        let leaf = self.leaf;
+        self.sender.poll_started(cx, leaf)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The receivers of `mpsc` as streams.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use heist_runtime::scope::Leaf;
@@ -43,13 +43,8 @@ macro_rules! receiver_stream {
             type Item = T;
 
             fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-                // At every poll: an item that is not received stays in the channel.
-                ready!(self.leaf.start());
-                let item = self.inner.poll_recv(cx);
-                if item.is_pending() {
-                    return self.leaf.pending();
-                }
-                item
+                let leaf = self.leaf;
+                self.inner.poll_recv_from(cx, leaf)
             }
 
             fn size_hint(&self) -> (usize, Option<usize>) {
