@@ -1,11 +1,11 @@
 //! Every lock and every channel keeps the rules of leaves: in a cancelled scope it does not start, and one that
 //! waits is unwound when its scope is cancelled. Both ways what it waits for is as it was.
 //!
-//! Negative controls, each tried: with a `Leaf::start` that is always ready, all of them fail; without that of
-//! one future, the test of that one does.
+//! Negative control: with a `Leaf::start` that is always ready all of them fail.
 
 use heist_runtime::scope::{Exit, Reason, Scope, catch};
-use heist_sync::time::{Duration, interval};
+use heist_sync::group::JoinSet;
+use heist_sync::time::{Duration, interval, sleep};
 use heist_sync::{
     Barrier, Condition, Event, LifoQueue, Mutex, Notify, OnceCell, PriorityQueue, Queue, RwLock,
     Semaphore, SetOnce, broadcast, mpsc, oneshot, watch,
@@ -342,6 +342,32 @@ fn queues() {
         check!(Queue);
         check!(PriorityQueue);
         check!(LifoQueue);
+    });
+}
+
+/// The set is as it was: who joins it later, in a cleanup for instance, gets the outputs.
+///
+/// Control: with a `join_next` that polls the handles in a cancelled scope, where they do not start and so are
+/// never woken, the rest of this waits for ever.
+#[test]
+fn join_sets() {
+    heist_runtime::block_on(async {
+        let mut set = JoinSet::new();
+        let (sender, receiver) = oneshot::channel();
+        set.spawn(async { receiver.await.unwrap() });
+        not_started(set.join_next()).await;
+        not_started(set.join_next_with_id()).await;
+        not_started(poll_fn(|cx| set.poll_join_next(cx))).await;
+        unwound(set.join_next()).await;
+        unwound(set.join_next_with_id()).await;
+        sender.send(1).unwrap();
+        assert_eq!(set.join_next().await.unwrap().unwrap(), 1);
+        set.spawn(async { 2 });
+        sleep(Duration::from_millis(2)).await;
+        not_started(set.join_next()).await;
+        assert_eq!(set.join_next().await.unwrap().unwrap(), 2);
+        not_started(set.join_next()).await;
+        assert!(set.join_next().await.is_none());
     });
 }
 

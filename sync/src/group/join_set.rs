@@ -1,12 +1,13 @@
 //! `JoinSet`: tasks whose outputs come as they complete.
 
 use futures_util::stream::FuturesUnordered;
+use heist_runtime::scope::Leaf;
 use heist_runtime::task::{AbortHandle, Id};
 use heist_runtime::{Handle, JoinError, JoinHandle};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A set of tasks with the same type of output, which is given out in the order in which they complete
 /// (tokio: `JoinSet`; asyncio: `wait` with `FIRST_COMPLETED`).
@@ -31,6 +32,17 @@ pub struct JoinSet<T> {
 
 /// A task of the set, which says which one it is when it completes.
 struct Member<T>(JoinHandle<T>);
+
+/// What the next task to complete leaves, if there is one.
+type Completed<T> = Option<(Id, Result<T, JoinError>)>;
+
+fn without_id<T>(completed: Completed<T>) -> Option<Result<T, JoinError>> {
+    completed.map(|(_, output)| output)
+}
+
+fn with_id<T>(completed: Completed<T>) -> Option<Result<(Id, T), JoinError>> {
+    completed.map(|(id, output)| output.map(|output| (id, output)))
+}
 
 impl<T> Future for Member<T> {
     type Output = (Id, Result<T, JoinError>);
@@ -142,14 +154,18 @@ impl<T> JoinSet<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped.
-    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
-        poll_fn(|cx| self.poll_join_next(cx)).await
+    #[track_caller]
+    pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
+        let leaf = Leaf::here();
+        poll_fn(move |cx| self.poll_completed(cx, leaf).map(without_id))
     }
 
-    /// As [`join_next`](Self::join_next), for those who poll.
+    /// As [`join_next`](Self::join_next), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what there is stays in the set.
+    #[track_caller]
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
-        let completed = self.poll_completed(cx);
-        completed.map(|completed| completed.map(|(_, output)| output))
+        self.poll_completed(cx, Leaf::here()).map(without_id)
     }
 
     /// As [`join_next`](Self::join_next), with the id of the task; a [`JoinError`] has it anyway.
@@ -161,20 +177,27 @@ impl<T> JoinSet<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped.
-    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    #[track_caller]
+    pub fn join_next_with_id(
+        &mut self,
+    ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
+        let leaf = Leaf::here();
+        poll_fn(move |cx| self.poll_completed(cx, leaf).map(with_id))
     }
 
-    /// As [`join_next_with_id`](Self::join_next_with_id), for those who poll.
+    /// As [`join_next_with_id`](Self::join_next_with_id), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what there is stays in the set.
+    #[track_caller]
     pub fn poll_join_next_with_id(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
-        let completed = self.poll_completed(cx);
-        completed.map(|completed| completed.map(|(id, output)| output.map(|output| (id, output))))
+        self.poll_completed(cx, Leaf::here()).map(with_id)
     }
 
     /// As [`try_join_next`](Self::try_join_next), with the id of the task.
+    #[track_caller]
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_join_next_with_id(&mut cx) {
@@ -183,11 +206,18 @@ impl<T> JoinSet<T> {
         }
     }
 
-    fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Id, Result<T, JoinError>)>> {
-        futures_core::Stream::poll_next(Pin::new(&mut self.tasks), cx)
+    /// In a cancelled scope, asked at every poll, no handle is polled: it would not start, and who polls only
+    /// what was woken would never poll it again, also when the set is used by the cleanup outside.
+    fn poll_completed(&mut self, cx: &mut Context<'_>, leaf: Leaf) -> Poll<Completed<T>> {
+        ready!(leaf.start());
+        match futures_core::Stream::poll_next(Pin::new(&mut self.tasks), cx) {
+            Poll::Pending => leaf.pending(),
+            completed => completed,
+        }
     }
 
-    /// The output of a task that has completed, without waiting.
+    /// The output of a task that has completed, without waiting. In a cancelled scope there is none.
+    #[track_caller]
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_join_next(&mut cx) {
