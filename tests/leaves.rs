@@ -4,7 +4,7 @@
 //! Negative control: without `leaf.start()` in `Op::poll`, the operations of the first test are submitted;
 //! without `cancel_for_scope` there, those of the second are orphaned.
 
-use heist::net::{TcpListener, TcpStream};
+use heist::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
 use heist::ops::{self, Acceptor, Receiver, SharedFd};
 use heist::scope::{Exit, Reason, Scope, catch};
 use heist::time::sleep;
@@ -77,7 +77,43 @@ async fn leaves() -> Vec<(&'static str, Leaf)> {
             drop((talker.write_all(&vec![0; 1 << 26]).await, silent));
         }),
     );
+    leaves.extend(datagram_leaves().await);
     leaves
+}
+
+/// The same of sockets for datagrams, and of Unix sockets.
+async fn datagram_leaves() -> Vec<(&'static str, Leaf)> {
+    let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let (full, reader) = UnixDatagram::pair().expect("a pair");
+    let (quiet, other) = UnixDatagram::pair().expect("a pair");
+    let (mut stream, peer) = heist::net::UnixStream::pair().expect("a pair");
+    let name = format!("\0leaves-{}-{:p}", std::process::id(), &raw const udp);
+    let listener = UnixListener::bind(name).expect("nobody has the name");
+    vec![
+        (
+            "UdpSocket::recv",
+            Box::pin(async move { drop(udp.recv(&mut [0; 8]).await) }),
+        ),
+        (
+            "UnixDatagram::send",
+            Box::pin(async move {
+                while full.send(&[0; 1024]).await.is_ok() {}
+                drop(reader);
+            }),
+        ),
+        (
+            "UnixDatagram::recv_from",
+            Box::pin(async move { drop((quiet.recv_from(&mut [0; 8]).await, other)) }),
+        ),
+        (
+            "UnixStream::recv_with_fds",
+            Box::pin(async move { drop((stream.recv_with_fds(&mut [0; 8]).await, peer)) }),
+        ),
+        (
+            "UnixListener::accept",
+            Box::pin(async move { drop(listener.accept().await) }),
+        ),
+    ]
 }
 
 /// Leaves that end by themselves if they start.
@@ -94,7 +130,20 @@ fn quick() -> Vec<(&'static str, Leaf)> {
             "connect",
             Box::pin(async { drop(TcpStream::connect("127.0.0.1:9").await) }),
         ),
+        ("UdpSocket::send_to", Box::pin(udp_send())),
+        ("UnixStream::connect", Box::pin(unix_connect())),
     ]
+}
+
+async fn udp_send() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let to = socket.local_addr().expect("it is bound");
+    let socket = UdpSocket::from_std(socket).expect("a socket");
+    drop(socket.send_to(b"x", to).await);
+}
+
+async fn unix_connect() {
+    drop(heist::net::UnixStream::connect("/no/such/file").await);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! - [`TcpListener`], [`TcpStream`]: TCP, with reads that lose nothing when they are cancelled
 //! - [`UdpSocket`], datagrams likewise
+//! - [`UnixStream`], [`UnixListener`], [`UnixDatagram`]: Unix sockets, which carry descriptors; the rest of them in
+//!   [`unix`]
 //! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses
 //! - [`http`]: an HTTP/1.1 client in the shape of reqwest
 //!
@@ -15,8 +17,10 @@
 
 mod addr;
 mod ready;
+mod accept;
 mod tcp;
 mod udp;
+pub mod unix;
 pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};
@@ -24,3 +28,4 @@ pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream, TcpStream,
 };
 pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -8,7 +8,7 @@ mod listener;
 mod incoming;
 mod stream;
 mod split;
-mod io;
+pub(crate) mod io;
 
 pub use incoming::TcpListenerStream;
 pub use io::RecvBuf;

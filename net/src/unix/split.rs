@@ -1,0 +1,136 @@
+//! The two halves of a connection.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
+
+use heist_runtime::ops::{BufResult, IoBuf, SharedFd};
+
+use super::stream::UnixStream;
+use crate::tcp::io::{self as transfer, Reader, RecvBuf};
+
+/// The reading half of a [`UnixStream`], from [`UnixStream::into_split`].
+#[derive(Debug)]
+pub struct OwnedReadHalf {
+    reader: Reader,
+}
+
+/// The writing half of a [`UnixStream`], from [`UnixStream::into_split`]. Dropping it ends the direction, as
+/// in tokio.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    fd: SharedFd,
+    ends_on_drop: bool,
+}
+
+/// The halves given to [`OwnedReadHalf::reunite`] belong to different connections; here they are back.
+#[derive(Debug)]
+pub struct ReuniteError(pub Box<OwnedReadHalf>, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves belong to different connections")
+    }
+}
+
+impl std::error::Error for ReuniteError {}
+
+impl OwnedReadHalf {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// As [`UnixStream::recv`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`UnixStream::poll_recv`].
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        self.reader.poll_recv(cx)
+    }
+
+    /// As [`UnixStream::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.reader.poll_read(cx, into)).await
+    }
+
+    /// Puts the halves of one connection together again.
+    ///
+    /// # Errors
+    ///
+    /// The halves, when they belong to different connections.
+    pub fn reunite(self, mut other: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
+        if self.reader.fd().as_raw_fd() != other.fd.as_raw_fd() {
+            return Err(ReuniteError(Box::new(self), other));
+        }
+        other.ends_on_drop = false;
+        Ok(UnixStream::from_reader(self.reader))
+    }
+}
+
+impl OwnedWriteHalf {
+    pub(crate) fn new(fd: SharedFd) -> Self {
+        Self {
+            fd,
+            ends_on_drop: true,
+        }
+    }
+
+    /// As [`UnixStream::write`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        transfer::write(&self.fd, bytes).await
+    }
+
+    /// As [`UnixStream::write_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        transfer::write_vectored(&self.fd, parts).await
+    }
+
+    /// As [`UnixStream::write_all`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        transfer::write_all(&self.fd, bytes).await
+    }
+
+    /// As [`UnixStream::write_all_owned`].
+    pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::write_all_owned(&self.fd, buffer).await
+    }
+
+    /// Drops the half without ending the direction.
+    pub fn forget(mut self) {
+        self.ends_on_drop = false;
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.ends_on_drop {
+            // The connection may be gone already, which is as good.
+            drop(transfer::shutdown(&self.fd, Shutdown::Write));
+        }
+    }
+}
