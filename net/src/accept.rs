@@ -63,8 +63,7 @@ impl Wake for Waiters {
 
 impl Incoming {
     #[track_caller]
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        let fd = SharedFd::new(fd);
+    pub(crate) fn new(fd: SharedFd) -> Self {
         let acceptor = Acceptor::new(fd.clone());
         Self {
             fd,

@@ -25,7 +25,8 @@ pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use tcp::{
-    OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream, TcpStream,
+    OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream,
+    TcpSocket, TcpStream,
 };
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};

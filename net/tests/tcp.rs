@@ -2,25 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use heist_net::{TcpListener, TcpListenerStream, TcpStream};
+use common::on_all;
+use heist_net::{TcpListener, TcpListenerStream, TcpSocket, TcpStream};
 use heist_runtime::time::{Instant, Timer};
-use heist_runtime::{Builder, RingProfile, Runtime, spawn};
-
-const PROFILES: [RingProfile; 3] = [RingProfile::Defer, RingProfile::Coop, RingProfile::Pinned];
-
-fn on_all(test: impl Fn(&Runtime)) {
-    for profile in PROFILES {
-        for workers in [1, 2] {
-            let built = Builder::new()
-                .worker_threads(workers)
-                .ring_profile(profile)
-                .build();
-            test(&built.unwrap());
-        }
-    }
-}
+use heist_runtime::{Builder, spawn};
 
 async fn echo_server(listener: TcpListener, connections: usize) {
     for _ in 0..connections {
@@ -223,5 +215,144 @@ fn a_listener_is_a_stream_of_connections() {
             assert_eq!(accepted, connected);
             assert_eq!(incoming.into_inner().local_addr().unwrap(), address);
         });
+    });
+}
+
+/// A listener whose backlog is full: the kernel drops what else wants to connect, without an answer.
+async fn deaf() -> (socket2::Socket, SocketAddr, Vec<std::net::TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let first = std::net::TcpStream::connect(address).unwrap();
+    (socket, address, vec![first])
+}
+
+/// Negative control: one attempt after the other waits for the first until the kernel gives up, minutes later.
+#[test]
+fn an_address_that_does_not_answer_costs_a_head_start() {
+    on_all(|runtime| {
+        runtime.block_on(async {
+            let (_kept, silent, _filled) = deaf().await;
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let good = listener.local_addr().unwrap();
+            let started = Instant::now();
+            let stream = TcpStream::connect(&[silent, good][..]).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), good);
+            let elapsed = started.elapsed();
+            assert!(elapsed >= Duration::from_millis(250), "{elapsed:?}");
+            assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+        });
+    });
+}
+
+#[test]
+fn an_address_that_refuses_costs_no_time() {
+    heist_runtime::block_on(async {
+        let refuses = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let started = Instant::now();
+        // Each of 400 would be a head start of 250 ms: 100 s.
+        let mut addresses = vec![refuses; 400];
+        addresses.push(good);
+        TcpStream::connect(&addresses[..]).await.unwrap();
+        let elapsed = started.elapsed();
+        assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+
+        let error = TcpStream::connect(&[refuses, refuses][..]).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        let none: &[SocketAddr] = &[];
+        let error = TcpStream::connect(none).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    });
+}
+
+/// Negative control: an attempt that were left to itself would still be waiting when the runtime ends, which
+/// `shutdown` tells.
+#[test]
+fn attempts_end_with_their_race() {
+    let runtime = Builder::new().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let (_kept, silent, _filled) = deaf().await;
+        for _ in 0..20 {
+            let race = spawn(async move { TcpStream::connect(&[silent, silent][..]).await });
+            Timer::new(Instant::now() + Duration::from_millis(3)).await;
+            race.cancel();
+            assert!(race.await.unwrap_err().is_cancelled());
+        }
+    });
+    assert!(runtime.shutdown(Duration::from_secs(20)).is_clean());
+}
+
+/// Negative control: without `set_reuseport` the second bind fails.
+#[test]
+fn listeners_that_share_a_port_share_its_connections() {
+    const CONNECTIONS: usize = 64;
+    heist_runtime::block_on(async {
+        let bind = |address| {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseport(true).unwrap();
+            assert!(socket.reuseport().unwrap());
+            socket.bind(address)?;
+            socket.listen(128)
+        };
+        let one = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = one.local_addr().unwrap();
+        let other = bind(address).unwrap();
+        let error = TcpListener::bind(address).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+
+        let counts = [one, other].map(|listener| {
+            let accepted = Arc::new(AtomicUsize::new(0));
+            let count = accepted.clone();
+            let task = spawn(async move {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                    stream.write_all(b"x").await.unwrap();
+                }
+            });
+            (task, count)
+        });
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.read_exact(&mut [0]).await.unwrap();
+        }
+        let each = counts.map(|(task, count)| {
+            task.cancel();
+            count.load(Ordering::Relaxed)
+        });
+        assert_eq!(each.iter().sum::<usize>(), CONNECTIONS);
+        // The kernel spreads them by a hash: none for one of two has a chance of 2^-63.
+        assert!(each.iter().all(|&count| count > 0), "{each:?}");
+    });
+}
+
+#[test]
+fn options_are_set_before_connecting() {
+    heist_runtime::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        assert!(socket.reuseaddr().unwrap());
+        socket.set_recv_buffer_size(16384).unwrap();
+        assert_eq!(socket.recv_buffer_size().unwrap(), 32768);
+        socket.set_send_buffer_size(16384).unwrap();
+        assert_eq!(socket.send_buffer_size().unwrap(), 32768);
+        socket.set_nodelay(true).unwrap();
+        socket.set_keepalive(true).unwrap();
+        socket.set_linger(None).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mine = socket.local_addr().unwrap();
+        let stream = socket.connect(listener.local_addr().unwrap()).await;
+        let stream = stream.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(listener.accept().await.unwrap().1, mine);
     });
 }

@@ -64,7 +64,11 @@ impl TcpListener {
         Ok(Self::from_fd(OwnedFd::from(socket)))
     }
 
-    pub(super) fn from_fd(fd: OwnedFd) -> Self {
+    fn from_fd(fd: OwnedFd) -> Self {
+        Self::from_shared(SharedFd::new(fd))
+    }
+
+    pub(super) fn from_shared(fd: SharedFd) -> Self {
         Self {
             incoming: Incoming::new(fd),
         }

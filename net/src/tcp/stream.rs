@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use heist_runtime::ops::{self, BufResult, IoBuf, SharedFd};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use heist_runtime::ops::{BufResult, IoBuf, SharedFd};
+use socket2::{SockAddr, SockRef};
 
+use super::connect;
 use super::io::{self as transfer, Reader, RecvBuf};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
@@ -41,37 +42,21 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first address of `to` that accepts; names are resolved off the workers.
+    /// Connects to the first address of `to` that accepts; names are resolved off the workers (asyncio:
+    /// `open_connection`).
+    ///
+    /// With several addresses this is a race (RFC 8305, "happy eyeballs"; tokio tries one after the other):
+    /// IPv6 and IPv4 take turns, and every 250 ms, or when one fails, the next is tried besides.
     ///
     /// # Errors
     ///
-    /// Those of the resolver, or of the last address tried.
+    /// Those of the resolver, or of the last address that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it closes the socket.
+    /// Dropping it closes the sockets.
     pub async fn connect(to: impl ToSocketAddrs) -> io::Result<Self> {
-        let mut last = None;
-        for address in to.resolve().await? {
-            match Self::connect_one(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "connect: the name has no address",
-            )
-        }))
-    }
-
-    async fn connect_one(address: SocketAddr) -> io::Result<Self> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        let fd = SharedFd::new(OwnedFd::from(socket));
-        ops::connect(&fd, SockAddr::from(address)).await?;
-        Ok(Self::from_fd(fd))
+        connect::first(to.resolve().await?).await.map(Self::from_fd)
     }
 
     pub(crate) fn from_fd(fd: SharedFd) -> Self {

@@ -64,7 +64,7 @@ impl UnixListener {
 
     fn from_fd(fd: OwnedFd) -> Self {
         Self {
-            incoming: Incoming::new(fd),
+            incoming: Incoming::new(SharedFd::new(fd)),
         }
     }
 
