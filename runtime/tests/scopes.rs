@@ -413,6 +413,42 @@ fn a_scope_waits_for_a_closure_unless_told_not_to() {
     });
 }
 
+/// Control: without `withdraw` the scope waits until the pool's only thread is free, which is never.
+#[test]
+fn a_closure_that_has_not_begun_ends_with_its_cancellation() {
+    let runtime = Builder::new()
+        .max_blocking_threads(1)
+        .build()
+        .expect("io_uring");
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let first = runtime.spawn_blocking(move || gate.recv());
+    let kept = Arc::new(());
+    let ended = runtime.block_on(async {
+        let work = |kept: &Arc<()>| {
+            let kept = kept.clone();
+            move || drop(kept)
+        };
+        let task = spawn(spawn_blocking(work(&kept)));
+        sleep(10).await;
+        task.cancel();
+        let by_scope = task.await.expect_err("cancelled").is_cancelled();
+        let by_hand = spawn_blocking(work(&kept)).cancel_and_join().await;
+        let aborted = spawn_blocking(work(&kept));
+        aborted.abort();
+        [
+            by_scope,
+            by_hand.expect_err("cancelled").is_cancelled(),
+            aborted.await.expect_err("aborted").is_aborted(),
+        ]
+    });
+    assert_eq!(ended, [true; 3]);
+    assert_eq!(Arc::strong_count(&kept), 1, "the closures are dropped");
+    assert!(!first.is_finished());
+    open.send(()).expect("the first one waits");
+    let after = runtime.spawn_blocking(|| 7);
+    assert_eq!(runtime.block_on(after).expect("entries are passed over"), 7);
+}
+
 /// Control: without the state `Withdrawn` the handle panics when it is polled once more.
 #[test]
 fn a_closure_that_was_withdrawn_stays_pending() {

@@ -214,6 +214,11 @@ impl Job for BlockingJob {
     fn run(self) {
         let task = self.0;
         std::mem::forget(self);
+        if !task.header().state.claim() {
+            // It was withdrawn.
+            task.drop_reference();
+            return;
+        }
         let outcome = task.run();
         if !task.release_if_complete(outcome) {
             // It has left a cleanup in the scope of its task, which no worker runs.
@@ -227,6 +232,10 @@ impl Job for BlockingJob {
 
 impl Drop for BlockingJob {
     fn drop(&mut self) {
-        end_outside(self.0);
+        if self.0.header().state.claim() {
+            end_outside(self.0);
+        } else {
+            self.0.drop_reference();
+        }
     }
 }

@@ -158,6 +158,8 @@ pub(crate) fn abort(task: TaskRef) {
     let (_first, wake) = task.abort();
     if wake == Wake::Schedule {
         scheduler::schedule(task);
+    } else if task.header().blocking {
+        task.withdraw();
     }
 }
 

@@ -206,7 +206,26 @@ impl TaskRef {
 
     /// Asks the task to unwind. Returns whether this was the first request on a live task.
     pub(crate) fn cancel(self, reason: Reason) -> bool {
-        !self.header().state.is_complete() && self.scope().cancel(reason)
+        let first = !self.header().state.is_complete() && self.scope().cancel(reason);
+        if first && self.header().blocking {
+            self.withdraw();
+        }
+        first
+    }
+
+    /// Ends a closure on the blocking pool that was cancelled or aborted, if no thread has begun it. Its entry
+    /// in the pool's queue stays, and is passed over.
+    #[cold]
+    pub(crate) fn withdraw(self) {
+        // Of the entry.
+        self.header().state.add_reference();
+        if self.header().state.claim() {
+            let outcome = self.run();
+            let ended = self.release_if_complete(outcome);
+            debug_assert!(ended, "what is cancelled before it began ends at once");
+        } else {
+            self.drop_reference();
+        }
     }
 
     /// Has the task's future dropped as it is. Returns whether this was the first request on a live task,

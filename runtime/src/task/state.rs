@@ -23,6 +23,8 @@
 //!   clear and the task is not complete, the cell belongs to the `JoinHandle`.
 //! - `ABORTED`: the next `start_poll` drops the future instead of polling it. Never cleared. A task that is
 //!   cancelled is polled on, until it has unwound: its root scope says so, see `scope`.
+//! - `CLAIMED`: of a closure on the blocking pool: a thread runs it, or it was withdrawn. Until then both the
+//!   pool and whoever cancels it may. Never cleared.
 //!
 //! The rest of the word counts references: one of the worker's list while the task is not complete,
 //! one of the `JoinHandle`, and one of each waker. Queues hold none: a queued task is not complete, so
@@ -36,6 +38,7 @@ const COMPLETE: usize = 1 << 2;
 const JOIN_INTEREST: usize = 1 << 3;
 const JOIN_WAKER: usize = 1 << 4;
 const ABORTED: usize = 1 << 5;
+const CLAIMED: usize = 1 << 6;
 const REFERENCE: usize = 1 << 8;
 
 /// What a worker does with a task it took from a queue.
@@ -93,6 +96,11 @@ impl State {
         Self(AtomicUsize::new(
             SCHEDULED | JOIN_INTEREST | (2 * REFERENCE),
         ))
+    }
+
+    /// The right to run a closure on the blocking pool, given once.
+    pub(crate) fn claim(&self) -> bool {
+        self.0.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
     }
 
     /// (1) SCHEDULED to RUNNING.
