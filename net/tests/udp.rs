@@ -54,8 +54,8 @@ fn ten_thousand_datagrams_are_exchanged() {
 }
 
 /// Receives are dropped after some polls or some time, in every form, and each datagram still arrives once
-/// and in order. Negative control: `one_shot_operation_loses_what_this_keeps` below, and receiving the first
-/// time a wait is polled into a buffer of the future's own, with which it fails at once.
+/// and in order. Negative control: a drop that takes a datagram along (as a receive in the kernel's hands may,
+/// see `one_shot_operation_loses_what_this_keeps`) is noticed at once.
 #[test]
 fn a_dropped_receive_loses_no_datagram() {
     const COUNT: u64 = 2_000;

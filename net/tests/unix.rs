@@ -186,7 +186,7 @@ fn connecting_waits_for_room_in_the_backlog() {
 }
 
 /// Receives are dropped at random polls, and each message still comes whole, once, in order, and with its
-/// descriptors. Negative control: with `read` in the place of a receive in ten, descriptors are missing.
+/// descriptors. Negative control: a drop that takes what is there along is noticed at once.
 #[test]
 fn a_dropped_receive_loses_no_descriptor() {
     const COUNT: u64 = 400;
@@ -322,7 +322,7 @@ fn ten_thousand_datagrams_are_exchanged() {
     });
 }
 
-/// Negative control: without the pause, the sender spins (and with one worker for ever).
+/// Negative control: a send that is not tried again after a pause fails, for its socket is always writable.
 #[test]
 fn a_full_receiver_is_waited_for() {
     on_all(|runtime| {

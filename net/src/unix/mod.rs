@@ -1,9 +1,12 @@
-//! Unix sockets.
+//! Unix sockets (tokio: `net::unix`).
 //!
-//! - [`stream`]: one connection, and [`split`]: its two halves
-//! - [`listener`], [`datagram`]: accepting connections, and datagrams
-//! - [`ancillary`]: descriptors that travel with bytes; [`patience`]: when to try again; [`addr`]:
-//!   addresses
+//! - [`UnixStream`], [`UnixListener`]: connections; [`OwnedReadHalf`], [`OwnedWriteHalf`]: the halves of one
+//! - [`UnixDatagram`], which sends and receives datagrams
+//! - [`SocketAddr`], [`UCred`], [`WithFds`]: addresses, the credentials of a peer, and what is received with
+//!   descriptors
+//!
+//! Where a path is asked for, one that starts with a zero byte is a name of the abstract namespace, which has
+//! no file.
 
 mod stream;
 mod split;
