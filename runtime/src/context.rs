@@ -16,7 +16,7 @@ use crate::driver::remote::Remote;
 use crate::handle::Handle;
 use crate::scheduler::worker::Worker;
 use crate::scope::Scope;
-use crate::task::{Id, JoinHandle, TaskRef};
+use crate::task::{AbortHandle, Id, JoinHandle, TaskRef};
 use crate::time::Timers;
 
 thread_local! {
@@ -117,6 +117,12 @@ pub(crate) fn waking_to_back<R>(f: impl FnOnce() -> R) -> R {
 #[must_use]
 pub fn current_task_id() -> Option<Id> {
     with_worker(|worker| worker.current().map(|task| task.header().id)).flatten()
+}
+
+/// A handle to the task that is being polled on this thread; `None` outside tasks, also in `block_on`'s own
+/// future.
+pub(crate) fn current_task_handle() -> Option<AbortHandle> {
+    with_worker(|worker| worker.current().map(AbortHandle::new)).flatten()
 }
 
 /// When this worker last looked at its I/O.

@@ -7,7 +7,7 @@
 //! - `join`, `abort`, `cancel_on_drop`, `error`: the handles, and why a task has no value
 //! - `list`: the tasks a worker is responsible for
 //! - `dump`: the tree of tasks and scopes; `dump_request`: asking the workers for it; `dump_signal`
-//! - `id`, `builder`, `yield_now`
+//! - `id`, `builder`, `yield_now`; [`current`]
 //! - `local`: values that belong to a part of a task; `inherit`: which of them go on to what it spawns
 
 pub(crate) mod state;
@@ -43,7 +43,7 @@ pub use crate::context::{current_task_id as try_id, current_task_name as name};
 
 pub(crate) use raw::TaskRef;
 
-/// The id of the current task (asyncio: `current_task`).
+/// The id of the current task.
 ///
 /// # Panics
 ///
@@ -53,4 +53,33 @@ pub(crate) use raw::TaskRef;
 pub fn id() -> Id {
     try_id()
         .expect("`task::id` was called outside a task; `task::try_id` says whether there is one")
+}
+
+/// A handle to the current task, by which others can end it (asyncio: `current_task`).
+///
+/// # Panics
+///
+/// Outside tasks, as [`id`] does.
+///
+/// # Examples
+///
+/// ```
+/// use heist_runtime::{spawn, task};
+///
+/// heist_runtime::block_on(async {
+///     let stubborn = spawn(async {
+///         task::current().cancel(); // from here on it unwinds
+///         heist_runtime::yield_now().await;
+///         unreachable!()
+///     });
+///     let error: Result<(), _> = stubborn.await;
+///     assert!(error.unwrap_err().is_cancelled());
+/// });
+/// ```
+#[must_use]
+#[track_caller]
+pub fn current() -> AbortHandle {
+    crate::context::current_task_handle().expect(
+        "`task::current` was called outside a task; `task::try_id` says whether there is one",
+    )
 }
