@@ -5,7 +5,7 @@
 //! without `cancel_for_scope` there, those of the second are orphaned.
 
 use heist::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
-use heist::ops::{self, Acceptor, Receiver, SharedFd};
+use heist::ops::{self, Acceptor, OpenOptions, Receiver, SharedFd};
 use heist::scope::{Exit, Reason, Scope, catch};
 use heist::time::sleep;
 use heist::{spawn, spawn_blocking};
@@ -146,12 +146,57 @@ async fn unix_connect() {
     drop(heist::net::UnixStream::connect("/no/such/file").await);
 }
 
+/// Every other operation; none of them takes long.
+fn operations() -> Vec<(&'static str, Leaf)> {
+    let (fd, other) = pair();
+    let zero = std::fs::File::open("/dev/zero").expect("it is everywhere");
+    let file = SharedFd::new(zero.into());
+    let closed = std::fs::File::open("/dev/null").expect("it is everywhere");
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();
+    let nothing = "/dev/null";
+    let open = ops::open(nothing, OpenOptions::new().read(true)).expect("a path");
+    let statx = ops::statx(nothing).expect("a path");
+    let (connect, send) = (ops::connect(&fd, address), ops::send(&fd, vec![b'x'], 0, 0));
+    let zero_copy = ops::send_zero_copy(&fd, vec![b'x'], 0);
+    let (receive, message) = (
+        ops::recv_msg(&fd, vec![0; 8]),
+        ops::send_msg(&fd, vec![b'x'], None),
+    );
+    let shutdown = ops::shutdown(&fd, std::net::Shutdown::Both);
+    let (read, write) = (
+        ops::read_at(&file, vec![0; 8], 0),
+        ops::write_at(&file, vec![b'x'], 0),
+    );
+    let (sync, close) = (ops::fsync(&file, true), ops::close(closed.into()));
+    vec![
+        ("ops::connect", Box::pin(async { drop(connect.await) })),
+        ("ops::send", Box::pin(async { drop(send.await) })),
+        (
+            "ops::send_zero_copy",
+            Box::pin(async { drop(zero_copy.await) }),
+        ),
+        ("ops::recv_msg", Box::pin(async { drop(receive.await) })),
+        ("ops::send_msg", Box::pin(async { drop(message.await) })),
+        (
+            "ops::shutdown",
+            Box::pin(async { drop((shutdown.await, other)) }),
+        ),
+        ("ops::open", Box::pin(async { drop(open.await) })),
+        ("ops::read_at", Box::pin(async { drop(read.await) })),
+        ("ops::write_at", Box::pin(async { drop(write.await) })),
+        ("ops::fsync", Box::pin(async { drop(sync.await) })),
+        ("ops::statx", Box::pin(async { drop(statx.await) })),
+        ("ops::close", Box::pin(async { drop(close.await) })),
+    ]
+}
+
 #[test]
 fn no_leaf_starts_in_a_cancelled_scope() {
     let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         let mut all = leaves().await;
         all.extend(quick());
+        all.extend(operations());
         for (name, leaf) in all {
             let before = runtime.metrics().total().submissions;
             let scope = Scope::new();

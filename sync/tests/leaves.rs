@@ -5,10 +5,11 @@
 
 use heist_runtime::scope::{Exit, Reason, Scope, catch};
 use heist_sync::group::JoinSet;
-use heist_sync::time::{Duration, interval, sleep};
+use heist_sync::stream::{StreamExt, generate};
+use heist_sync::time::{Duration, Instant, interval, sleep, sleep_until};
 use heist_sync::{
-    Barrier, Condition, Event, LifoQueue, Mutex, Notify, OnceCell, PriorityQueue, Queue, RwLock,
-    Semaphore, SetOnce, broadcast, mpsc, oneshot, watch,
+    Barrier, CancelToken, Condition, Event, LifoQueue, Mutex, Notify, OnceCell, PriorityQueue,
+    Queue, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch,
 };
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -382,6 +383,27 @@ fn intervals() {
             "the first one, due at once"
         );
         unwound(ticks.tick()).await;
+    });
+}
+
+/// Controls, tried once each: without `Leaf::start` in `cancel/token` or in `stream/generate` it fails.
+#[test]
+fn sleeps_tokens_and_generators() {
+    heist_runtime::block_on(async {
+        not_started(sleep(Duration::ZERO)).await;
+        not_started(sleep_until(Instant::now())).await;
+        unwound(sleep(Duration::from_secs(600))).await;
+
+        let token = CancelToken::new();
+        unwound(token.cancelled()).await;
+        unwound(token.clone().cancelled_owned()).await;
+        token.cancel();
+        not_started(token.cancelled()).await;
+        not_started(token.clone().cancelled_owned()).await;
+
+        let mut numbers = Box::pin(generate(async |y| y.emit(7).await));
+        not_started(numbers.next()).await;
+        assert_eq!(numbers.next().await, Some(7));
     });
 }
 
