@@ -359,7 +359,8 @@ fn cleanup_that_takes_too_long_is_aborted_and_counted() {
         task.cancel();
         assert!(task.await.expect_err("aborted").is_cancelled());
         assert!(start.elapsed() < Duration::from_secs(5));
-        assert_eq!(cleanup_counts().skipped - before, 1);
+        // Other tests of this program skip some, too; `sync/tests/limits.rs` counts exactly.
+        assert!(cleanup_counts().skipped > before);
     });
 }
 

@@ -78,6 +78,64 @@ fn nested_resources_close_innermost_first() {
     });
 }
 
+/// Control: a shield around `close` that lets the second cancellation through drops it half-way.
+#[test]
+fn a_cancel_during_the_cleanup_changes_nothing() {
+    struct Slow(Arc<AtomicUsize>, Arc<AtomicUsize>);
+    impl AsyncClose for Slow {
+        async fn close(self, how: How) {
+            assert_eq!(how, How::Cancelled);
+            self.0.fetch_add(1, Ordering::SeqCst);
+            for _ in 0..10 {
+                sleep(ms(1)).await;
+                assert!(!cancel_requested());
+            }
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    block_on(async {
+        let (begun, ended) = (Arc::default(), Arc::default());
+        let slow = Slow(Arc::clone(&begun), Arc::clone(&ended));
+        let task = spawn(using(slow, async |_| pending::<()>().await));
+        yield_now().await;
+        assert!(task.cancel() && !task.cancel(), "the first one only");
+        while begun.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
+        assert!(!task.cancel() && !task.abort_handle().cancel());
+        assert_eq!(ended.load(Ordering::SeqCst), 0, "it is in its cleanup");
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(
+            (begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)),
+            (1, 1)
+        );
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_while_unwinding_replaces_the_cancellation() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    block_on(async {
+        let log = Log::default();
+        let inner = log.clone();
+        let task = spawn(using(Resource("outer", log.clone()), async move |_| {
+            using(Resource("inner", inner), async |_| {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            })
+            .await;
+        }));
+        sleep(ms(2)).await;
+        assert!(task.cancel_and_join().await.unwrap_err().is_panic());
+        assert_eq!(taken(&log), ["inner Panicked", "outer Panicked"]);
+    });
+}
+
 #[test]
 fn a_using_that_is_never_polled_or_dropped_half_way_closes() {
     block_on(async {
