@@ -78,7 +78,6 @@ fn nested_resources_close_innermost_first() {
     });
 }
 
-/// Control: a shield around `close` that lets the second cancellation through drops it half-way.
 #[test]
 fn a_cancel_during_the_cleanup_changes_nothing() {
     struct Slow(Arc<AtomicUsize>, Arc<AtomicUsize>);
