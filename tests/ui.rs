@@ -36,3 +36,13 @@ fn what_must_not_cross_threads_or_outlive_its_owner() {
         trybuild::TestCases::new().compile_fail("tests/ui/bounds/*.rs");
     }
 }
+
+/// Control: a `select!` that goes on after `else`, or takes branches without a comma between them, compiles the
+/// program of that name.
+#[test]
+#[cfg(all(feature = "sync", feature = "macros"))]
+fn wrong_uses_of_join_and_select() {
+    if compiler_is_right() {
+        trybuild::TestCases::new().compile_fail("tests/ui/branches/*.rs");
+    }
+}
