@@ -74,7 +74,7 @@ fn everybody_gets_what_is_sent_while_subscribed() {
     assert_eq!(late.blocking_recv(), Ok(4));
 }
 
-/// Control: an `oldest` that is one off.
+/// Control: in `Ring::read` a `missed` that is one more; an `oldest` that is one too late.
 #[test]
 fn the_slow_lose_the_oldest_and_are_told() {
     for capacity in 1..6_u64 {

@@ -149,8 +149,9 @@ fn a_wait_dropped_at_any_point_loses_nothing() {
     }
 }
 
-/// A queue with a bound. Fails if a notification is lost: a thread would wait for ever, and
-/// `block_on` panics.
+/// A queue with a bound, where a lost notification leaves a thread waiting for ever.
+///
+/// Control: a wait that unlocks before it has queued.
 #[test]
 fn threads_miss_nothing() {
     const ITEMS: u64 = 4_000;

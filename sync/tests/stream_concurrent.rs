@@ -141,7 +141,7 @@ fn nothing_running_is_no_end() {
     );
 }
 
-/// Control: as above; and with a return after the first future that is done this loses values.
+/// Control: with a return after the first future that is done this loses values.
 #[test]
 fn for_each_concurrent_keeps_the_limit_and_sees_all() {
     for limit in [Some(1), Some(3), Some(100), None] {

@@ -10,7 +10,7 @@ use heist_sync::stream::wrappers::{
 use heist_sync::stream::{Stream, StreamExt};
 use heist_sync::time::{Duration, Instant, interval, timeout};
 use heist_sync::{broadcast, cancel_scope, mpsc, watch};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 #[test]
@@ -148,15 +148,21 @@ fn waits_that_are_given_up_lose_nothing() {
     });
 }
 
-/// Control: without the question at each poll a tick is used up in the cancelled scope.
+/// Control: without the question at each poll a tick that was waited for before, and is due now, is used up in
+/// the cancelled scope.
 #[test]
 fn an_interval_is_a_stream_of_its_ticks() {
     heist_runtime::block_on(async {
         let start = Instant::now();
-        let period = Duration::from_millis(2);
+        let period = Duration::from_millis(20);
         let mut ticks = IntervalStream::new(interval(period));
         let first = ticks.next().await.unwrap();
         let result = cancel_scope(async |scope| {
+            std::future::poll_fn(|cx| {
+                assert!(Pin::new(&mut ticks).poll_next(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
             heist_sync::time::sleep(2 * period).await;
             scope.cancel();
             ticks.next().await;

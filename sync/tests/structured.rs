@@ -1,5 +1,29 @@
 //! Resources, groups, scopes and timeouts under cancellation.
 //!
+//! What cancellation promises, and where it is tested (here, if no file is named):
+//!
+//! | Promise | Test |
+//! |---|---|
+//! | nested exits, innermost first | `nested_resources_close_innermost_first` |
+//! | destructors between exits that await | runtime `scopes::cleanup_runs_innermost_first_with_destructors_between` |
+//! | a timeout during the cleanup of another | `a_timeout_waits_for_cleanup_and_a_value_wins` |
+//! | a shield delays, and a value wins | the same, and runtime `scopes::a_shield_delays_and_a_value_wins` |
+//! | a second cancel, during cleanup too | `a_second_cancel_changes_nothing` |
+//! | groups: errors, panics, their own cancel | `a_group_collects_errors_and_cancels_siblings` |
+//! | groups three deep under an outer cancel | `an_outer_cancel_waits_for_groups_three_deep` |
+//! | losers of `race` and `select!` | `race`, `select` |
+//! | 200 futures in `FuturesUnordered` | `two_hundred_foreign_futures_unwind_with_their_scope`, runtime `scopes::cancellation_reaches_into_foreign_combinators` |
+//! | stalled futures, and such as wake themselves | runtime `scopes::cleanup_that_takes_too_long_is_aborted_and_counted`, `scopes::a_future_that_wakes_itself_for_ever_is_dropped_in_the_end` |
+//! | forgotten futures | runtime `forgotten`, `races::forgotten_futures_stay_sound` |
+//! | panics in the body | `nested_resources_close_innermost_first`, `race::a_panic_wins_after_the_other_has_unwound` |
+//! | panics in a close | runtime `scopes::a_panic_in_cleanup_replaces_the_cancellation_and_outer_cleanup_runs` |
+//! | panics in a drop | facade `panics::in_the_drop_of_a_future` |
+//! | aborts | runtime `scopes::an_abort_skips_and_counts`, `stress` |
+//! | drops at every point | `every_point`, `stream_cancel` |
+//! | operations on sockets in flight | facade `leaves::a_leaf_that_waits_ends_with_its_scope` |
+//! | generators dropped half read | `stream_generate::a_stream_dropped_half_read_drops_its_body`, `stream_using` |
+//! | every leaf keeps the rules | `leaves`, facade `leaves` |
+//!
 //! Negative controls: a `using` without its eager guard leaves `a_using_that_is_never_polled_*` at zero; a
 //! group whose wait does not hold its token lets `an_outer_cancel_*` end before the cleanups; a timeout that
 //! drops instead of cancelling fails `a_timeout_waits_for_cleanup`.
@@ -198,6 +222,56 @@ fn a_timeout_waits_for_cleanup_and_a_value_wins() {
                 .unwrap()
         });
         assert!(deadline.await.unwrap().unwrap() <= Instant::now() + ms(500));
+    });
+}
+
+/// Cancelled again at once, and at each await of the cleanup: that goes on, and it is cancelled only once.
+#[test]
+fn a_second_cancel_changes_nothing() {
+    block_on(async {
+        let log = Log::default();
+        let noting = log.clone();
+        let task = spawn(async move {
+            finally(pending::<()>(), async |how| {
+                for step in 0..3 {
+                    sleep(ms(2)).await;
+                    noting.lock().unwrap().push(format!("{how:?} {step}"));
+                }
+            })
+            .await;
+        });
+        let canceller = task.abort_handle();
+        sleep(ms(2)).await;
+        assert!(task.cancel());
+        let cancelling = spawn(async move {
+            let mut again = 0;
+            while !canceller.is_finished() {
+                again += usize::from(canceller.cancel());
+                yield_now().await;
+            }
+            again
+        });
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(taken(&log), ["Cancelled 0", "Cancelled 1", "Cancelled 2"]);
+        assert_eq!(cancelling.await.unwrap(), 0, "it was cancelled before");
+    });
+}
+
+/// Futures that know nothing of scopes stand between the scope and what has to unwind, and poll only what was
+/// woken.
+#[test]
+fn two_hundred_foreign_futures_unwind_with_their_scope() {
+    use futures_util::{StreamExt, stream::FuturesUnordered};
+    block_on(async {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let all = async {
+            let mut all: FuturesUnordered<_> = (0..200)
+                .map(|_| using(Counted(closed.clone()), async |_| pending::<()>().await))
+                .collect();
+            all.next().await;
+        };
+        assert!(timeout(ms(5), all).await.is_err());
+        assert_eq!(closed.load(Ordering::SeqCst), 200);
     });
 }
 
