@@ -47,6 +47,15 @@ macro_rules! counters {
         }
 
         impl WorkerMetrics {
+            /// Polls of tasks that were spawned or woken here: all but the first polls of those that came
+            /// from the injector or from siblings.
+            #[must_use]
+            pub fn local(&self) -> u64 {
+                self.polls
+                    .saturating_sub(self.injected)
+                    .saturating_sub(self.stolen_tasks)
+            }
+
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
             }

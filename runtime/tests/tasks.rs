@@ -329,3 +329,46 @@ impl Cell {
         .await
     }
 }
+
+/// The one-shot operations from a socket to an echo, and what the metrics say of the tasks.
+#[test]
+fn sockets_can_be_set_up_by_operations_alone() {
+    use heist_runtime::ops::{self, Domain, SockAddr, Type};
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    let runtime = Builder::new().worker_threads(1).build().expect("io_uring");
+    runtime.block_on(async {
+        let any = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let listener = ops::socket(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        ops::bind(&listener, &any).expect("a free port");
+        ops::listen(&listener, 8).expect("it is bound");
+        let address = socket2::SockRef::from(&listener)
+            .local_addr()
+            .expect("bound");
+        let server = spawn(async move {
+            let peer = ops::SharedFd::new(ops::accept(&listener).await.expect("a connection"));
+            let (count, buffer) = ops::recv(&peer, vec![0; 16], 0).await;
+            assert_eq!(count.expect("bytes"), 5);
+            ops::send(&peer, buffer, 0, 0).await.0.expect("it is open");
+            // Dropped in flight: nothing is left behind that could take a connection.
+            let mut next = std::pin::pin!(ops::accept(&listener));
+            std::future::poll_fn(|cx| {
+                assert!(next.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+        });
+        let client = ops::socket(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        ops::connect(&client, address).await.expect("it listens");
+        ops::send(&client, b"hello".to_vec(), 0, 0)
+            .await
+            .0
+            .expect("open");
+        let (count, buffer) = ops::recv(&client, vec![0; 16], 0).await;
+        assert!(count.expect("an answer") >= 5);
+        assert!(buffer.starts_with(b"hello"));
+        server.await.expect("works");
+    });
+    let total = runtime.metrics().total();
+    assert!(total.local() > 0 && total.local() <= total.polls);
+}

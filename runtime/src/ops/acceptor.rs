@@ -17,7 +17,7 @@ use crate::driver::op::Op;
 use crate::driver::remote::Remote;
 use crate::ops::SharedFd;
 use crate::ops::fd::adopt;
-use crate::ops::socket::{AcceptOne, accept_one};
+use crate::ops::socket::{Accept, accept};
 use crate::scope::PollLeaf;
 
 /// A multishot accept in the kernel's hands.
@@ -56,7 +56,7 @@ pub struct Acceptor {
     fd: SharedFd,
     armed: Option<Multishot<Armed>>,
     /// A single accept, which finds its way to a worker when polled outside of them.
-    elsewhere: Option<Op<AcceptOne>>,
+    elsewhere: Option<Op<Accept>>,
     leaf: PollLeaf,
 }
 
@@ -117,7 +117,7 @@ impl Acceptor {
                         self.armed = Some(armed);
                         return Poll::Pending;
                     }
-                    Err(_) => self.elsewhere = Some(accept_one(&self.fd)),
+                    Err(_) => self.elsewhere = Some(accept(&self.fd)),
                 }
                 continue;
             };

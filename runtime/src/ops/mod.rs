@@ -6,6 +6,7 @@
 //!
 //! - [`SharedFd`], [`IoBuf`], [`IoBufMut`], [`BufResult`]: what operations own
 //! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Acceptor`]: a multishot accept
+//! - [`socket()`], [`bind`], [`listen`]: setting a socket up; [`accept`]: one connection
 //! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
 //!   [`poll_ready`]: sockets
 //! - [`recv_now`], [`recv_from_now`], [`peer_credentials`]: system calls on sockets that do not wait
@@ -38,9 +39,10 @@ pub use file::{
     write_at,
 };
 pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
-pub use now::{Credentials, peer_credentials, recv_from_now, recv_now};
+pub use now::{Credentials, bind, listen, peer_credentials, recv_from_now, recv_now, socket};
 pub use receiver::Receiver;
 pub use socket::{
-    Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, connect, poll_ready, recv, send,
-    send_zero_copy, shutdown,
+    Accept, Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, accept, connect, poll_ready,
+    recv, send, send_zero_copy, shutdown,
 };
+pub use socket2::{Domain, Protocol, SockAddr, Type};

@@ -1,4 +1,4 @@
-//! System calls on sockets that do not wait, for what no safe crate does with owned buffers.
+//! System calls on sockets that do not wait: setting one up, and what no safe crate does with owned buffers.
 //!
 //! With [`poll_ready`](super::poll_ready) between two tries they lose nothing when a future is dropped:
 //! until it returns, nothing has been taken from the socket.
@@ -9,9 +9,37 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
-use socket2::{SockAddr, SockRef};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::ops::{IoBufMut, SharedFd};
+
+/// Makes a socket (`socket(2)` with `SOCK_CLOEXEC`). It blocks, as rings want it: operations on it wait in the
+/// kernel.
+///
+/// # Errors
+///
+/// Those of `socket(2)`.
+pub fn socket(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<SharedFd> {
+    Socket::new(domain, kind, protocol).map(|socket| SharedFd::new(socket.into()))
+}
+
+/// Gives the socket `fd` its address (`bind(2)`).
+///
+/// # Errors
+///
+/// Those of `bind(2)`.
+pub fn bind(fd: &SharedFd, address: &SockAddr) -> io::Result<()> {
+    SockRef::from(fd).bind(address)
+}
+
+/// Has the socket `fd` take connections, of which at most `backlog` wait to be accepted (`listen(2)`).
+///
+/// # Errors
+///
+/// Those of `listen(2)`.
+pub fn listen(fd: &SharedFd, backlog: i32) -> io::Result<()> {
+    SockRef::from(fd).listen(backlog)
+}
 
 /// The whole of a buffer, as a system call fills it.
 fn room<B: IoBufMut>(buffer: &mut B) -> &mut [MaybeUninit<u8>] {

@@ -49,14 +49,14 @@ pub fn poll_ready(fd: &SharedFd, events: u32) -> Op<PollReady> {
     })
 }
 
-/// Accepts one connection; see [`Acceptor`](super::Acceptor).
+/// Accepts one connection; see [`accept`].
 #[derive(Debug)]
-pub(crate) struct AcceptOne {
+pub struct Accept {
     fd: SharedFd,
 }
 
 // SAFETY: the entry names the descriptor, which `self` keeps open, and no memory.
-unsafe impl Operation for AcceptOne {
+unsafe impl Operation for Accept {
     type Output = io::Result<OwnedFd>;
 
     fn prepare(&mut self) -> squeue::Entry {
@@ -70,9 +70,14 @@ unsafe impl Operation for AcceptOne {
     }
 }
 
-/// Accepts one connection of the listening socket `fd`.
-pub(crate) fn accept_one(fd: &SharedFd) -> Op<AcceptOne> {
-    Op::new(AcceptOne { fd: fd.clone() })
+/// Accepts one connection of the listening socket `fd` (`accept4(2)` with `SOCK_CLOEXEC`).
+///
+/// # Cancel safety
+///
+/// A connection that is accepted while the future is dropped is closed. An [`Acceptor`](super::Acceptor)
+/// keeps it for the next call.
+pub fn accept(fd: &SharedFd) -> Op<Accept> {
+    Op::new(Accept { fd: fd.clone() })
 }
 
 /// Connects a socket; see [`connect`].
