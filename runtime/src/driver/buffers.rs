@@ -357,13 +357,13 @@ impl BufferRing {
 /// [`Builder`](crate::Builder), after which receives fall back to ordinary memory).
 pub struct Buf {
     memory: Memory,
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
 }
 
 enum Memory {
     Provided { owner: Arc<Remote>, id: u16 },
-    Heap(Box<[u8]>),
+    Heap(Vec<u8>),
 }
 
 impl Buf {
@@ -376,16 +376,7 @@ impl Buf {
         Self {
             memory: Memory::Provided { owner, id },
             start: 0,
-            end: length,
-        }
-    }
-
-    pub(crate) fn heap(bytes: Box<[u8]>) -> Self {
-        let end = u32::try_from(bytes.len()).expect("a receive is shorter than 4 GiB");
-        Self {
-            memory: Memory::Heap(bytes),
-            start: 0,
-            end,
+            end: length as usize,
         }
     }
 
@@ -396,13 +387,13 @@ impl Buf {
     /// When there are fewer than `count` bytes.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "cannot advance a buffer past its end");
-        self.start += count as u32;
+        self.start += count;
     }
 
     /// Shortens the view to its first `length` bytes; does nothing when it is shorter already.
     pub fn truncate(&mut self, length: usize) {
         if length < self.len() {
-            self.end = self.start + length as u32;
+            self.end = self.start + length;
         }
     }
 }
@@ -412,7 +403,7 @@ impl Deref for Buf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        let (start, end) = (self.start as usize, self.end as usize);
+        let (start, end) = (self.start, self.end);
         match &self.memory {
             Memory::Provided { owner, id } => {
                 let base = owner.buffers().buffer(*id);
@@ -422,6 +413,18 @@ impl Deref for Buf {
                 &bytes[start..]
             }
             Memory::Heap(bytes) => &bytes[start..end],
+        }
+    }
+}
+
+/// Ordinary memory as a buffer, without a copy: for what is not received from a socket, and for bytes that are
+/// put back.
+impl From<Vec<u8>> for Buf {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            start: 0,
+            end: bytes.len(),
+            memory: Memory::Heap(bytes),
         }
     }
 }

@@ -258,7 +258,7 @@ impl Receiver {
                 self.at_end = true;
                 Some(Ok(None))
             }
-            Ok(bytes) => Some(Ok(Some(Buf::heap(bytes.into_boxed_slice())))),
+            Ok(bytes) => Some(Ok(Some(Buf::from(bytes)))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => Some(Err(error)),
         })
