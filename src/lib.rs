@@ -107,7 +107,7 @@ pub use heist_sync::select;
 pub use heist_runtime::time;
 
 #[cfg(feature = "net")]
-pub use heist_net as net;
+pub use heist_net::{self as net, io};
 
 #[cfg(feature = "macros")]
 pub use heist_macros::{main, test};

@@ -5,6 +5,7 @@
 //! - [`UnixStream`], [`UnixListener`], [`UnixDatagram`]: Unix sockets, which carry descriptors; the rest of them in
 //!   [`unix`]
 //! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses
+//! - [`io`]: the traits of readers and writers, and what is made of them, in tokio's names
 //! - [`http`]: an HTTP/1.1 client in the shape of reqwest
 //!
 //! # Cancel safety
@@ -21,6 +22,7 @@ mod accept;
 mod tcp;
 mod udp;
 pub mod unix;
+pub mod io;
 pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};

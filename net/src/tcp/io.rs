@@ -1,13 +1,16 @@
 //! Reading and writing a connected socket.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Receiver, SharedFd};
-use heist_runtime::scope::Leaf;
+use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Op, PollReady, Receiver, SharedFd};
+use heist_runtime::scope::{PollLeaf, cancel_requested};
 use socket2::SockRef;
+
+use crate::io::Unread;
 
 /// A receive buffer of the runtime's, lent to the reader: `Deref` to the bytes received. Dropping it gives
 /// the memory back.
@@ -17,14 +20,14 @@ pub type RecvBuf = Buf;
 #[derive(Debug)]
 pub(crate) struct Reader {
     receiver: Receiver,
-    rest: Option<Buf>,
+    rest: Unread,
 }
 
 impl Reader {
     pub(crate) fn new(fd: SharedFd) -> Self {
         Self {
             receiver: Receiver::new(fd),
-            rest: None,
+            rest: Unread::new(),
         }
     }
 
@@ -39,6 +42,23 @@ impl Reader {
         }
     }
 
+    pub(crate) fn unread(&mut self, bytes: Buf) {
+        self.rest.put_back(bytes);
+    }
+
+    pub(crate) fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.rest.is_empty()
+            && let Some(received) = ready!(self.receiver.poll_recv(cx))?
+        {
+            self.rest.put_back(received);
+        }
+        Poll::Ready(Ok(&self.rest))
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.rest.consume(count);
+    }
+
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -47,23 +67,17 @@ impl Reader {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let received = std::task::ready!(self.poll_recv(cx))?;
-        let Some(mut buffer) = received else {
-            return Poll::Ready(Ok(0));
-        };
-        let count = buffer.len().min(into.len());
-        into[..count].copy_from_slice(&buffer[..count]);
-        if count < buffer.len() {
-            buffer.advance(count);
-            self.rest = Some(buffer);
-        }
+        let bytes = ready!(self.poll_fill_buf(cx))?;
+        let count = bytes.len().min(into.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
         Poll::Ready(Ok(count))
     }
 
     /// Whether nothing has arrived that nobody has read, neither bytes nor the end. Exact for what the
     /// kernel had processed at the time.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        if self.rest.is_some() {
+        if !self.rest.is_empty() {
             return false;
         }
         let mut byte = [std::mem::MaybeUninit::uninit()];
@@ -76,7 +90,9 @@ impl Reader {
         match self.receiver.poll_recv(&mut cx) {
             Poll::Pending => true,
             Poll::Ready(received) => {
-                self.rest = received.ok().flatten();
+                if let Ok(Some(received)) = received {
+                    self.rest.put_back(received);
+                }
                 false
             }
         }
@@ -95,47 +111,134 @@ mod libc_flags {
     pub(super) const WHOLE: i32 = 0x100;
 }
 
-/// Runs a non-blocking send until it does not ask to wait. In a cancelled scope it sends nothing.
-async fn when_writable(
-    fd: &SharedFd,
-    mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
-) -> io::Result<usize> {
-    let leaf = Leaf::here();
-    poll_fn(|_| leaf.start()).await;
-    loop {
-        match send(&SockRef::from(fd)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ops::poll_ready(fd, libc_flags::WRITABLE).await?;
+/// The writing side: sends that do not block, and the wait for room between them.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    fd: SharedFd,
+    waiting: Option<Op<PollReady>>,
+    /// The direction has been ended: once both have, the kernel knows the connection no more.
+    is_shut: bool,
+    leaf: PollLeaf,
+}
+
+impl Writer {
+    #[track_caller]
+    pub(crate) fn new(fd: SharedFd) -> Self {
+        Self {
+            fd,
+            waiting: None,
+            is_shut: false,
+            leaf: PollLeaf::here(),
+        }
+    }
+
+    pub(crate) fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, |socket| {
+            socket.send_with_flags(bytes, libc_flags::SEND_NOW)
+        })
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, |socket| {
+            socket.send_vectored_with_flags(parts, libc_flags::SEND_NOW)
+        })
+    }
+
+    /// Sends until the socket does not ask to wait. In a cancelled scope nothing is sent any more, so what
+    /// was not told to be written has not been.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.leaf.start());
+        if self.waiting.is_some() && cancel_requested() {
+            // Dropped and not polled: the wait may outlive the future that began it, and must not keep a
+            // scope waiting for the kernel's answer.
+            self.waiting = None;
+            let pending = self.leaf.polled(Poll::Pending);
+            self.leaf.reset();
+            return pending;
+        }
+        let sent = self.poll_started(cx, send);
+        self.leaf.polled(sent)
+    }
+
+    fn poll_started(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if let Some(waiting) = &mut self.waiting {
+                let ready = ready!(Pin::new(waiting).poll(cx));
+                self.waiting = None;
+                ready?;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
+            match send(&SockRef::from(&self.fd)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.waiting = Some(ops::poll_ready(&self.fd, libc_flags::WRITABLE));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(outcome),
+            }
         }
     }
-}
 
-pub(crate) async fn write(fd: &SharedFd, bytes: &[u8]) -> io::Result<usize> {
-    when_writable(fd, |socket| {
-        socket.send_with_flags(bytes, libc_flags::SEND_NOW)
-    })
-    .await
-}
-
-pub(crate) async fn write_vectored(fd: &SharedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-    when_writable(fd, |socket| {
-        socket.send_vectored_with_flags(parts, libc_flags::SEND_NOW)
-    })
-    .await
-}
-
-pub(crate) async fn write_all(fd: &SharedFd, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = write(fd, bytes).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[count..];
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.leaf.reset();
+        poll_fn(|cx| self.poll_write(cx, bytes)).await
     }
-    Ok(())
+
+    pub(crate) async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.leaf.reset();
+        poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
+    }
+
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.write(bytes).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Sockets send at once.
+    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_shut {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.shutdown(Shutdown::Write))
+    }
+
+    pub(crate) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        shutdown(&self.fd, how)?;
+        self.is_shut |= how != Shutdown::Read;
+        Ok(())
+    }
+
+    pub(crate) async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        write_all_owned(&self.fd, buffer).await
+    }
 }
 
 pub(crate) async fn write_all_owned<B: IoBuf>(fd: &SharedFd, buffer: B) -> BufResult<(), B> {

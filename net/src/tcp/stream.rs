@@ -11,9 +11,10 @@ use heist_runtime::ops::{BufResult, IoBuf, SharedFd};
 use socket2::{SockAddr, SockRef};
 
 use super::connect;
-use super::io::{self as transfer, Reader, RecvBuf};
+use super::io::{Reader, RecvBuf, Writer};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
+use crate::io::{AsyncReadExt, read_through, write_through};
 
 /// A TCP connection.
 ///
@@ -39,6 +40,7 @@ use crate::addr::ToSocketAddrs;
 #[derive(Debug)]
 pub struct TcpStream {
     reader: Reader,
+    writer: Writer,
 }
 
 impl TcpStream {
@@ -60,13 +62,12 @@ impl TcpStream {
     }
 
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self {
-            reader: Reader::new(fd),
-        }
+        Self::from_reader(Reader::new(fd))
     }
 
     pub(crate) fn from_reader(reader: Reader) -> Self {
-        Self { reader }
+        let writer = Writer::new(reader.fd().clone());
+        Self { reader, writer }
     }
 
     /// Takes over a connected socket of the standard library.
@@ -132,16 +133,10 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel-safe as a whole: bytes already copied into `into` have been taken from the stream.
+    /// Loses nothing (tokio's does): what a dropped or failed `read_exact` has read is there for the next
+    /// call.
     pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match self.read(&mut into[filled..]).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => filled += count,
-            }
-        }
-        Ok(())
+        AsyncReadExt::read_exact(self, into).await.map(drop)
     }
 
     /// Writes part of `bytes`, at least one unless it is empty. Yields how many.
@@ -154,7 +149,12 @@ impl TcpStream {
     ///
     /// A dropped `write` has written nothing.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        transfer::write(self.fd(), bytes).await
+        self.writer.write(bytes).await
+    }
+
+    /// As [`write`](Self::write), for hand-written futures.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer.poll_write(cx, bytes)
     }
 
     /// Writes part of the slices, as if they were one (`writev(2)`).
@@ -167,7 +167,7 @@ impl TcpStream {
     ///
     /// A dropped `write_vectored` has written nothing.
     pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        transfer::write_vectored(self.fd(), parts).await
+        self.writer.write_vectored(parts).await
     }
 
     /// Writes all of `bytes`.
@@ -181,7 +181,7 @@ impl TcpStream {
     /// A dropped `write_all` may have written a part, and does not say how much; use
     /// [`write`](Self::write) in a loop to know.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        transfer::write_all(self.fd(), bytes).await
+        self.writer.write_all(bytes).await
     }
 
     /// Writes all of an owned buffer through the ring and gives it back. For large buffers: the kernel
@@ -191,7 +191,7 @@ impl TcpStream {
     ///
     /// As for [`write_all`](Self::write_all); the buffer is freed when the kernel has let go of it.
     pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::write_all_owned(self.fd(), buffer).await
+        self.writer.write_all_owned(buffer).await
     }
 
     /// Ends one or both directions (`shutdown(2)`).
@@ -205,7 +205,7 @@ impl TcpStream {
     /// It never waits.
     #[expect(clippy::unused_async, reason = "tokio's shape, and TLS will wait here")]
     pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        transfer::shutdown(self.fd(), how)
+        self.writer.shutdown(how)
     }
 
     /// Whether nothing has arrived that was not read, neither bytes nor the end: what a pool asks before
@@ -217,8 +217,10 @@ impl TcpStream {
     /// Splits the connection into halves that may go to different tasks.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let fd = self.fd().clone();
-        (OwnedReadHalf::new(self.reader), OwnedWriteHalf::new(fd))
+        (
+            OwnedReadHalf::new(self.reader),
+            OwnedWriteHalf::new(self.writer),
+        )
     }
 
     /// The address of the peer.
@@ -299,6 +301,9 @@ impl TcpStream {
         self.socket().take_error()
     }
 }
+
+read_through!(TcpStream, reader);
+write_through!(TcpStream, writer);
 
 /// The IP address and port of a socket address.
 pub(crate) fn inet(address: &SockAddr) -> io::Result<SocketAddr> {

@@ -7,10 +7,11 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
-use heist_runtime::ops::{BufResult, IoBuf, SharedFd};
+use heist_runtime::ops::{BufResult, IoBuf};
 
 use super::stream::UnixStream;
-use crate::tcp::io::{self as transfer, Reader, RecvBuf};
+use crate::io::{read_through, write_through};
+use crate::tcp::io::{self as transfer, Reader, RecvBuf, Writer};
 
 /// The reading half of a [`UnixStream`], from [`UnixStream::into_split`].
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct OwnedReadHalf {
 /// in tokio.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
-    fd: SharedFd,
+    writer: Writer,
     ends_on_drop: bool,
 }
 
@@ -72,7 +73,7 @@ impl OwnedReadHalf {
     ///
     /// The halves, when they belong to different connections.
     pub fn reunite(self, mut other: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
-        if self.reader.fd().as_raw_fd() != other.fd.as_raw_fd() {
+        if self.reader.fd().as_raw_fd() != other.writer.fd().as_raw_fd() {
             return Err(ReuniteError(Box::new(self), other));
         }
         other.ends_on_drop = false;
@@ -81,9 +82,9 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    pub(crate) fn new(fd: SharedFd) -> Self {
+    pub(crate) fn new(writer: Writer) -> Self {
         Self {
-            fd,
+            writer,
             ends_on_drop: true,
         }
     }
@@ -94,7 +95,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        transfer::write(&self.fd, bytes).await
+        self.writer.write(bytes).await
     }
 
     /// As [`UnixStream::write_vectored`].
@@ -103,7 +104,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        transfer::write_vectored(&self.fd, parts).await
+        self.writer.write_vectored(parts).await
     }
 
     /// As [`UnixStream::write_all`].
@@ -112,12 +113,12 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        transfer::write_all(&self.fd, bytes).await
+        self.writer.write_all(bytes).await
     }
 
     /// As [`UnixStream::write_all_owned`].
     pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::write_all_owned(&self.fd, buffer).await
+        self.writer.write_all_owned(buffer).await
     }
 
     /// Drops the half without ending the direction.
@@ -126,11 +127,14 @@ impl OwnedWriteHalf {
     }
 }
 
+read_through!(OwnedReadHalf, reader);
+write_through!(OwnedWriteHalf, writer);
+
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.ends_on_drop {
             // The connection may be gone already, which is as good.
-            drop(transfer::shutdown(&self.fd, Shutdown::Write));
+            drop(transfer::shutdown(self.writer.fd(), Shutdown::Write));
         }
     }
 }

@@ -17,8 +17,9 @@ use super::addr::{from_socket2, of_path, to_socket2};
 use super::ancillary::{self, WithFds};
 use super::patience::Patience;
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use crate::io::{AsyncReadExt, read_through, write_through};
 use crate::ready::{READABLE, WRITABLE, when};
-use crate::tcp::io::{self as transfer, Reader, RecvBuf};
+use crate::tcp::io::{Reader, RecvBuf, Writer};
 
 /// A Unix connection.
 ///
@@ -38,6 +39,7 @@ use crate::tcp::io::{self as transfer, Reader, RecvBuf};
 #[derive(Debug)]
 pub struct UnixStream {
     reader: Reader,
+    writer: Writer,
     /// Bytes have been asked for without descriptors: a receive may be armed that drops these.
     reads: bool,
 }
@@ -101,6 +103,7 @@ impl UnixStream {
 
     pub(super) fn from_fd(fd: SharedFd) -> Self {
         Self {
+            writer: Writer::new(fd.clone()),
             reader: Reader::new(fd),
             reads: false,
         }
@@ -108,6 +111,7 @@ impl UnixStream {
 
     pub(super) fn from_reader(reader: Reader) -> Self {
         Self {
+            writer: Writer::new(reader.fd().clone()),
             reader,
             reads: true,
         }
@@ -124,6 +128,12 @@ impl UnixStream {
 
     fn fd(&self) -> &SharedFd {
         self.reader.fd()
+    }
+
+    /// The reader, for reads that drop descriptors.
+    fn reading(&mut self) -> &mut Reader {
+        self.reads = true;
+        &mut self.reader
     }
 
     fn socket(&self) -> SockRef<'_> {
@@ -146,8 +156,7 @@ impl UnixStream {
 
     /// As [`recv`](Self::recv), for hand-written futures.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
-        self.reads = true;
-        self.reader.poll_recv(cx)
+        self.reading().poll_recv(cx)
     }
 
     /// Waits for bytes and copies them into `into`. Yields how many; 0 when the peer has finished sending
@@ -166,8 +175,7 @@ impl UnixStream {
 
     /// As [`read`](Self::read), for hand-written futures.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.reads = true;
-        self.reader.poll_read(cx, into)
+        self.reading().poll_read(cx, into)
     }
 
     /// Fills `into` entirely.
@@ -178,16 +186,10 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel-safe as a whole: bytes already copied into `into` have been taken from the stream.
+    /// Loses nothing (tokio's does): what a dropped or failed `read_exact` has read is there for the next
+    /// call.
     pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < into.len() {
-            match self.read(&mut into[filled..]).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => filled += count,
-            }
-        }
-        Ok(())
+        AsyncReadExt::read_exact(self, into).await.map(drop)
     }
 
     /// Waits for bytes, and the descriptors that come with them (`SCM_RIGHTS`). A length of 0 is the end, if
@@ -259,7 +261,7 @@ impl UnixStream {
     ///
     /// A dropped `write` has written nothing.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        transfer::write(self.fd(), bytes).await
+        self.writer.write(bytes).await
     }
 
     /// Writes part of the slices, as if they were one (`writev(2)`).
@@ -272,7 +274,7 @@ impl UnixStream {
     ///
     /// A dropped `write_vectored` has written nothing.
     pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        transfer::write_vectored(self.fd(), parts).await
+        self.writer.write_vectored(parts).await
     }
 
     /// Writes all of `bytes`.
@@ -286,7 +288,7 @@ impl UnixStream {
     /// A dropped `write_all` may have written a part, and does not say how much; use
     /// [`write`](Self::write) in a loop to know.
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        transfer::write_all(self.fd(), bytes).await
+        self.writer.write_all(bytes).await
     }
 
     /// Writes all of an owned buffer through the ring and gives it back.
@@ -295,7 +297,7 @@ impl UnixStream {
     ///
     /// As for [`write_all`](Self::write_all); the buffer is freed when the kernel has let go of it.
     pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::write_all_owned(self.fd(), buffer).await
+        self.writer.write_all_owned(buffer).await
     }
 
     /// Ends one or both directions (`shutdown(2)`).
@@ -309,14 +311,16 @@ impl UnixStream {
     /// It never waits.
     #[expect(clippy::unused_async, reason = "tokio's shape, and TcpStream's")]
     pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        transfer::shutdown(self.fd(), how)
+        self.writer.shutdown(how)
     }
 
     /// Splits the connection into halves that may go to different tasks.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let fd = self.fd().clone();
-        (OwnedReadHalf::new(self.reader), OwnedWriteHalf::new(fd))
+        (
+            OwnedReadHalf::new(self.reader),
+            OwnedWriteHalf::new(self.writer),
+        )
     }
 
     /// The address of the peer, as a rule unnamed.
@@ -355,6 +359,9 @@ impl UnixStream {
         self.socket().take_error()
     }
 }
+
+read_through!(UnixStream, reading());
+write_through!(UnixStream, writer);
 
 impl AsFd for UnixStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

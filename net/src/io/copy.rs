@@ -1,0 +1,234 @@
+//! From a reader to a writer, in one direction or both.
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use super::{AsyncRead, AsyncWrite};
+use crate::RecvBuf;
+
+/// Writes everything that `reader` yields to `writer`, to the end, and flushes it. Yields how many bytes.
+///
+/// Between sockets nothing is copied: what the kernel received into is what it sends from.
+///
+/// # Errors
+///
+/// Those of both. What was read and not written is put back into `reader`.
+///
+/// # Cancel safety
+///
+/// Loses nothing (tokio's does): what a dropped `copy` has read and not written is put back, so that another call
+/// goes on from there. How much was written until then it does not say.
+pub async fn copy<R, W>(reader: &mut R, writer: &mut W) -> io::Result<u64>
+where
+    R: AsyncRead + ?Sized,
+    W: AsyncWrite + ?Sized,
+{
+    let mut pump = Pump::new(&mut *reader);
+    poll_fn(|cx| pump.poll_all(cx, writer)).await?;
+    poll_fn(|cx| writer.poll_flush(cx)).await?;
+    Ok(pump.written)
+}
+
+/// [`copy`] in both directions at a time, until both have ended. Yields how many bytes went from `a` to `b`, and from
+/// `b` to `a`.
+///
+/// When one side has finished sending, the other is told so ([`poll_shutdown`](AsyncWrite::poll_shutdown)), and may
+/// still answer.
+///
+/// # Errors
+///
+/// The first one of either side, in either direction, at once; what was read and not written is put back. If both
+/// directions fail together, the error has the kind of the first and holds a [`BothFailed`].
+///
+/// # Cancel safety
+///
+/// Loses nothing, as [`copy`]; another call goes on from there.
+pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite + ?Sized,
+    B: AsyncRead + AsyncWrite + ?Sized,
+{
+    let mut both = Both {
+        a,
+        b,
+        there: Direction::default(),
+        back: Direction::default(),
+    };
+    poll_fn(|cx| both.poll(cx)).await
+}
+
+/// Reads, and writes what it has read.
+struct Pump<'a, R: AsyncRead + ?Sized> {
+    reader: &'a mut R,
+    held: Option<RecvBuf>,
+    written: u64,
+}
+
+impl<'a, R: AsyncRead + ?Sized> Pump<'a, R> {
+    fn new(reader: &'a mut R) -> Self {
+        Self {
+            reader,
+            held: None,
+            written: 0,
+        }
+    }
+
+    fn poll_all<W: AsyncWrite + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        writer: &mut W,
+    ) -> Poll<io::Result<()>> {
+        poll_pump(self.reader, writer, &mut self.held, &mut self.written, cx)
+    }
+}
+
+impl<R: AsyncRead + ?Sized> Drop for Pump<'_, R> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.reader.unread(held);
+        }
+    }
+}
+
+/// Ready at the end of `reader`, when all is written. `held` is what was read and not written.
+fn poll_pump<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
+    reader: &mut R,
+    writer: &mut W,
+    held: &mut Option<RecvBuf>,
+    written: &mut u64,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        if let Some(bytes) = held {
+            while !bytes.is_empty() {
+                let count = ready!(writer.poll_write(cx, bytes))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                bytes.advance(count);
+                *written += count as u64;
+            }
+        }
+        // Given back before the wait: an idle connection holds no buffer.
+        *held = None;
+        match reader.poll_recv(cx) {
+            Poll::Ready(received) => match received? {
+                None => return Poll::Ready(Ok(())),
+                received => *held = received,
+            },
+            Poll::Pending => {
+                // Nothing more to gather: what has been must not wait for the reader.
+                ready!(writer.poll_flush(cx))?;
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Direction {
+    held: Option<RecvBuf>,
+    written: u64,
+    phase: Phase,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// The reader is at its end.
+    Ended,
+    /// And the writer has been told.
+    Closed,
+}
+
+impl Direction {
+    fn poll<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
+        &mut self,
+        reader: &mut R,
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        if let Phase::Open = self.phase {
+            ready!(poll_pump(
+                reader,
+                writer,
+                &mut self.held,
+                &mut self.written,
+                cx
+            ))?;
+            self.phase = Phase::Ended;
+        }
+        if let Phase::Ended = self.phase {
+            ready!(writer.poll_shutdown(cx))?;
+            self.phase = Phase::Closed;
+        }
+        Poll::Ready(Ok(self.written))
+    }
+}
+
+struct Both<'a, A: AsyncRead + ?Sized, B: AsyncRead + ?Sized> {
+    a: &'a mut A,
+    b: &'a mut B,
+    there: Direction,
+    back: Direction,
+}
+
+impl<A, B> Both<'_, A, B>
+where
+    A: AsyncRead + AsyncWrite + ?Sized,
+    B: AsyncRead + AsyncWrite + ?Sized,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
+        let there = self.there.poll(self.a, self.b, cx);
+        let back = self.back.poll(self.b, self.a, cx);
+        match (there, back) {
+            (Poll::Ready(Err(there)), Poll::Ready(Err(back))) => {
+                let kind = there.kind();
+                Poll::Ready(Err(io::Error::new(kind, BothFailed { there, back })))
+            }
+            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            (Poll::Ready(Ok(there)), Poll::Ready(Ok(back))) => Poll::Ready(Ok((there, back))),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<A: AsyncRead + ?Sized, B: AsyncRead + ?Sized> Drop for Both<'_, A, B> {
+    fn drop(&mut self) {
+        if let Some(held) = self.there.held.take() {
+            self.a.unread(held);
+        }
+        if let Some(held) = self.back.held.take() {
+            self.b.unread(held);
+        }
+    }
+}
+
+/// The errors of both directions of a [`copy_bidirectional`], inside of its [`io::Error`].
+#[derive(Debug)]
+pub struct BothFailed {
+    /// That from `a` to `b`.
+    pub there: io::Error,
+    /// That from `b` to `a`.
+    pub back: io::Error,
+}
+
+impl fmt::Display for BothFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "both directions failed: {} there, {} back",
+            self.there, self.back
+        )
+    }
+}
+
+impl Error for BothFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.there)
+    }
+}

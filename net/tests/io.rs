@@ -1,0 +1,13 @@
+//! Reading and writing through the traits of `heist_net::io`, over real sockets and scripted readers, with futures
+//! dropped at any poll.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "io/support.rs"]
+mod support;
+#[path = "io/methods.rs"]
+mod methods;
+#[path = "io/buffered.rs"]
+mod buffered;
+#[path = "io/copying.rs"]
+mod copying;
