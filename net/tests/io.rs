@@ -11,3 +11,5 @@ mod methods;
 mod buffered;
 #[path = "io/copying.rs"]
 mod copying;
+#[path = "io/codecs.rs"]
+mod codecs;

@@ -12,7 +12,8 @@ use super::read::not_utf8;
 
 /// The methods of everything that is [`AsyncBufRead`], in tokio's names.
 ///
-/// None limits how long a line may be: not for peers that are not trusted.
+/// None limits how long a line may be; for peers that are not trusted there is
+/// [`LinesCodec`](super::codec::LinesCodec).
 pub trait AsyncBufReadExt: AsyncBufRead {
     /// Waits until there are bytes to look at, and shows them; none at the end.
     /// [`consume`](AsyncBufRead::consume) takes them.

@@ -6,6 +6,7 @@
 //! | their methods | [`AsyncReadExt`], [`AsyncBufReadExt`], [`AsyncWriteExt`] |
 //! | buffers | [`BufReader`], [`BufWriter`], [`BufStream`] |
 //! | parts | [`Lines`], [`Split`] |
+//! | messages | [`codec`] |
 //! | from one to another | [`copy`], [`copy_bidirectional`] |
 //! | for those who implement a reader | [`Unread`] |
 //!
@@ -35,6 +36,7 @@ mod buf_writer;
 mod buf_stream;
 mod buf_read;
 mod copy;
+pub mod codec;
 
 pub use buf_read::{AsyncBufReadExt, Lines, Split};
 pub use buf_reader::BufReader;
