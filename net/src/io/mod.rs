@@ -21,6 +21,10 @@
 //! Readers and writers are `Send`, and so are the futures of their methods; no method is polled through a `Pin`, so
 //! the traits work behind references and boxes.
 //!
+//! # Other libraries
+//!
+//! `Compat` puts the traits of `futures-io`, `tokio::io` or `hyper::rt` on a reader or writer, with the feature of that name.
+//!
 //! # Cancel safety
 //!
 //! No future of this module loses a byte that was read: what it took and had not delivered is back in the reader, or
@@ -37,11 +41,15 @@ mod buf_stream;
 mod buf_read;
 mod copy;
 pub mod codec;
+#[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
+mod compat;
 
 pub use buf_read::{AsyncBufReadExt, Lines, Split};
 pub use buf_reader::BufReader;
 pub use buf_stream::BufStream;
 pub use buf_writer::BufWriter;
+#[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
+pub use compat::Compat;
 pub use copy::{BothFailed, copy, copy_bidirectional};
 pub use read::AsyncReadExt;
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
