@@ -177,3 +177,34 @@ mod broken {
         }
     }
 }
+
+/// Control: a `read_through!` that reads by another way than `recv` does.
+#[test]
+fn unix_sockets_are_proxied_too() {
+    use heist_net::UnixStream;
+    use heist_net::io::{AsyncBufReadExt, AsyncWriteExt};
+    block_on(async {
+        let (client, mut front) = UnixStream::pair().unwrap();
+        let (mut back, server) = pair().await;
+        let proxy = spawn(async move { copy_bidirectional(&mut front, &mut back).await });
+        let server = spawn(async move {
+            let (read, mut write) = server.into_split();
+            let mut lines = read.lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let reply = line.to_uppercase() + "\n";
+                write.write_all(reply.as_bytes()).await.unwrap();
+            }
+        });
+        let (mut read, mut write) = client.into_split();
+        for line in ["one\n", "two\n"] {
+            write.write_all(line.as_bytes()).await.unwrap();
+            let mut back = String::new();
+            read.read_line(&mut back).await.unwrap();
+            assert_eq!(back, line.to_uppercase());
+        }
+        AsyncWriteExt::shutdown(&mut write).await.unwrap();
+        assert_eq!(read.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+        server.await.unwrap();
+        assert_eq!(proxy.await.unwrap().unwrap(), (8, 8));
+    });
+}
