@@ -7,6 +7,7 @@ use std::{
     env,
     io::{Read, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
 
 const VARIABLE: &str = "HEIST_BENCH_CHILD";
 
+/// Whether this process does what it was started for.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
 /// Does what this process was started for, and ends it, if it was started by another one of its kind.
 ///
 /// # Panics
@@ -26,6 +30,7 @@ pub fn enter() {
     let Ok(job) = env::var(VARIABLE) else {
         return;
     };
+    ENTERED.store(true, Ordering::Relaxed);
     meter::raise_descriptor_limit();
     let answer = match job.split_once(' ') {
         Some(("clients", job)) => server::clients(job).expect("the loopback interface works"),
@@ -84,7 +89,10 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one that is to do `job`.
     pub(crate) fn start(job: &str) -> Self {
-        assert!(!is_child(), "`main` has to call `enter` first");
+        // A process that was started to measure a scenario may need clients of its own; one without `enter`
+        // would start itself for ever.
+        let entered = ENTERED.load(Ordering::Relaxed);
+        assert!(entered || !is_child(), "`main` has to call `enter` first");
         let mut command = Command::new(env::current_exe().expect("/proc is mounted"));
         #[cfg(test)]
         command.args(["--exact", "child::tests::in_a_child", "--nocapture"]);
