@@ -348,6 +348,7 @@ impl Drop for Runtime {
                     seat.run_to_end();
                 }
                 let report = wait_for_the_end(&shared, Instant::now() + DROP_GRACE);
+                crate::memory::clear();
                 trace::runtime_ended(&report, shared.ending.cancelled_tasks(), began.elapsed());
             });
         // Without a thread worker 0's tasks stay unfinished, which leaks them; nothing dangles.

@@ -1,4 +1,5 @@
-//! Cancellation that unwinds, with what the runtime itself has: scopes, shields, cleanups, leaves.
+//! Cancellation that unwinds, with what the runtime itself has: scopes, shields, cleanups, leaves. Who is below
+//! whom is in `scope_tree`, closures that block in `scopes_blocking`.
 //!
 //! Negative controls, tried once each: without `Verdict::Busy` in `drive` the cleanups are dropped half-way
 //! (`cleanup_runs_*`); without the second half of `link` a scope linked while its parent is being cancelled
@@ -15,11 +16,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use common::{finally, sleep};
 use heist_runtime::scope::{
     Cleanup, Exit, LeafToken, Reason, Scope, cancel_requested, catch, cleanup_counts, shield,
 };
 use heist_runtime::time::{Instant, Timer};
-use heist_runtime::{Builder, block_on, spawn, spawn_blocking, yield_now};
+use heist_runtime::{Builder, block_on, spawn, yield_now};
 
 type Log = Arc<Mutex<Vec<&'static str>>>;
 
@@ -37,20 +39,6 @@ impl Drop for OnDrop {
     fn drop(&mut self) {
         note(&self.0, self.1);
     }
-}
-
-/// `finally`, as plain code over `catch`.
-async fn finally<T>(
-    body: impl Future<Output = T>,
-    cleanup: impl Future<Output = ()> + Send + 'static,
-) -> T {
-    let exit = catch(&Scope::new(), body).await;
-    Cleanup::new(cleanup).await;
-    exit.propagate().await
-}
-
-fn sleep(millis: u64) -> Timer {
-    Timer::new(Instant::now() + Duration::from_millis(millis))
 }
 
 #[test]
@@ -385,217 +373,6 @@ fn an_abort_skips_and_counts() {
         assert!(task.await.expect_err("aborted").is_aborted());
         assert_eq!(taken(&log), ["dropped"]);
         assert!(cleanup_counts().skipped > before);
-    });
-}
-
-#[test]
-fn a_scope_waits_for_a_closure_unless_told_not_to() {
-    block_on(async {
-        let done = Arc::new(AtomicUsize::new(0));
-        let work = |done: &Arc<AtomicUsize>| {
-            let done = done.clone();
-            move || {
-                std::thread::sleep(Duration::from_millis(50));
-                done.fetch_add(1, Ordering::SeqCst);
-            }
-        };
-        let task = spawn(spawn_blocking(work(&done)));
-        sleep(10).await;
-        task.cancel();
-        drop(task.await);
-        assert_eq!(done.load(Ordering::SeqCst), 1, "the scope did not wait");
-        let task = spawn(spawn_blocking(work(&done)).abandon_on_cancel());
-        sleep(10).await;
-        task.cancel();
-        assert!(task.await.expect_err("abandoned").is_cancelled());
-        assert_eq!(done.load(Ordering::SeqCst), 1);
-        sleep(100).await;
-        assert_eq!(done.load(Ordering::SeqCst), 2);
-    });
-}
-
-/// Control: without `withdraw` the scope waits until the pool's only thread is free, which is never.
-#[test]
-fn a_closure_that_has_not_begun_ends_with_its_cancellation() {
-    let runtime = Builder::new()
-        .max_blocking_threads(1)
-        .build()
-        .expect("io_uring");
-    let (open, gate) = std::sync::mpsc::channel::<()>();
-    let first = runtime.spawn_blocking(move || gate.recv());
-    let kept = Arc::new(());
-    let ended = runtime.block_on(async {
-        let work = |kept: &Arc<()>| {
-            let kept = kept.clone();
-            move || drop(kept)
-        };
-        let task = spawn(spawn_blocking(work(&kept)));
-        sleep(10).await;
-        task.cancel();
-        let by_scope = task.await.expect_err("cancelled").is_cancelled();
-        let by_hand = spawn_blocking(work(&kept)).cancel_and_join().await;
-        let aborted = spawn_blocking(work(&kept));
-        aborted.abort();
-        [
-            by_scope,
-            by_hand.expect_err("cancelled").is_cancelled(),
-            aborted.await.expect_err("aborted").is_aborted(),
-        ]
-    });
-    assert_eq!(ended, [true; 3]);
-    assert_eq!(Arc::strong_count(&kept), 1, "the closures are dropped");
-    assert!(!first.is_finished());
-    open.send(()).expect("the first one waits");
-    let after = runtime.spawn_blocking(|| 7);
-    assert_eq!(runtime.block_on(after).expect("entries are passed over"), 7);
-}
-
-/// Control: without the state `Withdrawn` the handle panics when it is polled once more.
-#[test]
-fn a_closure_that_was_withdrawn_stays_pending() {
-    let runtime = Builder::new()
-        .max_blocking_threads(1)
-        .build()
-        .expect("io_uring");
-    runtime.block_on(async {
-        // The only thread is busy, so the second closure does not begin before it is withdrawn.
-        let first = spawn_blocking(|| std::thread::sleep(Duration::from_millis(30)));
-        let rounds = Arc::new(AtomicUsize::new(0));
-        let task = spawn({
-            let rounds = rounds.clone();
-            async move {
-                let mut second = spawn_blocking(|| ());
-                // Polls the handle in each round of the cleanup beside it.
-                let mut beside = pin!(finally(pending::<()>(), async {
-                    for _ in 0..20 {
-                        sleep(5).await;
-                    }
-                }));
-                poll_fn(|cx| {
-                    let polled = Pin::new(&mut second).poll(cx).map(|_| ());
-                    if cancel_requested() {
-                        rounds.fetch_add(1, Ordering::SeqCst);
-                        assert!(polled.is_pending());
-                    }
-                    beside.as_mut().poll(cx)
-                })
-                .await;
-            }
-        });
-        sleep(10).await;
-        task.cancel();
-        assert!(task.await.expect_err("cancelled").is_cancelled());
-        assert!(rounds.load(Ordering::SeqCst) > 10, "{rounds:?}");
-        first.await.expect("it has ended");
-    });
-}
-
-#[test]
-fn a_task_below_a_scope_is_cancelled_with_it_across_tasks() {
-    block_on(async {
-        let scope = Scope::new();
-        let closed = Arc::new(AtomicUsize::new(0));
-        let tasks: Vec<_> = (0..50)
-            .map(|_| {
-                let closed = closed.clone();
-                heist_runtime::task::Builder::new()
-                    .scope(&scope)
-                    .spawn(finally(pending::<()>(), async move {
-                        sleep(1).await;
-                        closed.fetch_add(1, Ordering::SeqCst);
-                    }))
-            })
-            .collect();
-        sleep(2).await;
-        scope.cancel(Reason::Sibling);
-        for task in tasks {
-            let error = task.await.expect_err("cancelled");
-            assert_eq!(error.reason(), Some(Reason::Sibling));
-        }
-        assert_eq!(closed.load(Ordering::SeqCst), 50);
-    });
-}
-
-/// Control: with the parent dropped by the destructor of the node, the stack overflows.
-#[test]
-fn a_long_line_of_tasks_is_freed_in_a_loop() {
-    fn spawn_below(left: u32, end: Arc<AtomicUsize>) {
-        if left == 0 {
-            end.store(1, Ordering::SeqCst);
-            return;
-        }
-        let scope = Scope::current().expect("in a task");
-        let builder = heist_runtime::task::Builder::new().scope(&scope);
-        drop(builder.spawn(async move { spawn_below(left - 1, end) }));
-    }
-
-    let end = Arc::new(AtomicUsize::new(0));
-    block_on(async {
-        spawn_below(200_000, end.clone());
-        while end.load(Ordering::SeqCst) == 0 {
-            yield_now().await;
-        }
-    });
-}
-
-/// Control: without the look, whoever goes up from there never comes to an end.
-#[test]
-fn a_scope_cannot_run_below_itself() {
-    block_on(async {
-        let scope = Scope::new();
-        let own = scope.clone();
-        let builder = heist_runtime::task::Builder::new().scope(&scope);
-        let task = builder.spawn(async move { catch(&own, yield_now()).await });
-        assert!(task.await.expect_err("it panics").is_panic());
-    });
-}
-
-/// Control: without the look in `link_to_current`, the list of the scope around ends at what had been in it;
-/// then the sibling is not cancelled.
-#[test]
-fn a_scope_that_has_ended_and_is_polled_again_leaves_its_siblings_alone() {
-    block_on(async {
-        let outer = Scope::new();
-        let exit = catch(&outer, async {
-            let (scope, other) = (Scope::new(), Scope::new());
-            let mut sibling = pin!(catch(&scope, pending::<()>()));
-            let mut ended = pin!(catch(&other, std::future::ready(())));
-            poll_fn(|cx| {
-                assert!(sibling.as_mut().poll(cx).is_pending());
-                assert!(ended.as_mut().poll(cx).is_ready());
-                let again = AssertUnwindSafe(|| ended.as_mut().poll(cx).is_ready());
-                assert!(std::panic::catch_unwind(again).is_err());
-                Poll::Ready(())
-            })
-            .await;
-            outer.cancel(Reason::Explicit);
-            assert!(scope.is_cancelled());
-            pending::<()>().await;
-        });
-        assert!(matches!(exit.await, Exit::Cancelled(_)));
-    });
-}
-
-/// Control: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
-/// list after it was freed; the next one at its address is then linked to itself.
-#[test]
-fn a_task_below_a_scope_that_never_waits_leaves_it() {
-    block_on(async {
-        let scope = Scope::new();
-        let builder = heist_runtime::task::Builder::new().scope(&scope);
-        for round in 0..100 {
-            assert_eq!(
-                builder.clone().spawn(async move { round }).await.unwrap(),
-                round
-            );
-            drop(builder.clone().spawn_local(async {}));
-        }
-        yield_now().await;
-        let exit = catch(&scope, async {
-            scope.cancel(Reason::Explicit);
-            pending::<()>().await
-        });
-        assert!(matches!(exit.await, Exit::Cancelled(Reason::Explicit)));
     });
 }
 

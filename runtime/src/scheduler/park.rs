@@ -12,6 +12,8 @@ const SHUTDOWN_LOOK: Duration = Duration::from_millis(5);
 impl Worker {
     /// Sleeps until there may be something to do. Everything was submitted and reaped before.
     pub(crate) fn park(&self, root: &dyn Root) {
+        // Before the announcement: it takes a while, and whoever looks for a sleeper finds one that sleeps.
+        let trimming = crate::memory::trim();
         let idle = &self.shared().idle;
         idle.announce(self.index());
         if self.has_reason_to_stay(root) {
@@ -23,7 +25,6 @@ impl Worker {
             idle.leave(self.index());
             return;
         }
-        let trimming = crate::memory::trim();
         let timer = timer.into_iter().chain(trimming).min();
         let watching = self.begin_watch();
         let timeout = match (timer, watching) {

@@ -34,14 +34,6 @@ impl Scope {
         }
     }
 
-    /// A scope of its own that is to be cancelled at `deadline`, see [`set_deadline`](Self::set_deadline).
-    #[must_use]
-    pub fn with_deadline(name: &'static str, deadline: Instant) -> Self {
-        let scope = Self::named(name);
-        scope.node.set_deadline(Some(deadline));
-        scope
-    }
-
     /// A scope that is cancelled by nothing but [`cancel`](Self::cancel) and aborts; a scope around it
     /// that is cancelled waits for it.
     #[must_use]

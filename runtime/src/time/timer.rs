@@ -151,6 +151,7 @@ impl Timer {
     pub fn reset(&mut self, deadline: Instant) {
         self.deregister();
         self.stranded = false;
+        self.seen = None;
         self.deadline = deadline;
     }
 
@@ -221,11 +222,12 @@ impl Future for Timer {
 
 impl Timer {
     fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(mut registration) = self.registration.take() {
-            if registration.wait.poll(cx.waker()).is_pending() {
-                self.registration = Some(registration);
-                return Poll::Pending;
-            }
+        if let Some(registration) = &mut self.registration
+            && registration.wait.poll(cx.waker()).is_pending()
+        {
+            return Poll::Pending;
+        }
+        if let Some(registration) = self.registration.take() {
             // Fired. A worker that leaves its seat fires its timers early, to move them elsewhere; so
             // the clock decides, unless this worker has read it.
             let reached = context::with_timers(|_, timers| {

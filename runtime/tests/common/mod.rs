@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use heist_runtime::ops::SharedFd;
+use heist_runtime::scope::{Cleanup, Scope, catch};
 use heist_runtime::time::{Instant as Deadline, Timer};
 use heist_runtime::{Builder, RingProfile, Runtime};
 
@@ -76,4 +77,19 @@ pub(crate) fn after(duration: Duration) -> Timer {
 pub(crate) fn pair() -> (SharedFd, UnixStream) {
     let (here, there) = UnixStream::pair().expect("a pair of sockets");
     (SharedFd::new(here.into()), there)
+}
+
+/// `finally`, as plain code over `catch`.
+pub(crate) async fn finally<T>(
+    body: impl Future<Output = T>,
+    cleanup: impl Future<Output = ()> + Send + 'static,
+) -> T {
+    let exit = catch(&Scope::new(), body).await;
+    Cleanup::new(cleanup).await;
+    exit.propagate().await
+}
+
+/// Completes after so many milliseconds.
+pub(crate) fn sleep(millis: u64) -> Timer {
+    after(Duration::from_millis(millis))
 }

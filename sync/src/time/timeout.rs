@@ -75,7 +75,6 @@ pin_project! {
     pub struct Timeout<F: Future> {
         #[pin]
         inner: Deadlined<F>,
-        limit: Limit,
         // A cancellation from outside has ended it.
         unwound: bool,
     }
@@ -86,7 +85,6 @@ impl<F: Future> Timeout<F> {
     fn new(limit: Limit, future: F) -> Self {
         Self {
             inner: Deadlined::new(catch_late("timeout", limit, future)),
-            limit,
             unwound: false,
         }
     }
@@ -128,7 +126,7 @@ impl<F: Future> Timeout<F> {
 impl<F: Future> fmt::Debug for Timeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timeout")
-            .field("limit", &self.limit)
+            .field("scope", &self.inner.inner().scope())
             .finish_non_exhaustive()
     }
 }
