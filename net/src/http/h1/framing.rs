@@ -115,14 +115,16 @@ impl FramingHeaders {
     ) -> Result<Framing, Error> {
         let http10 = version == Version::HTTP_10;
         let persistent = !self.close && !asked.close && (!http10 || self.keep_alive);
+        let switched = status == StatusCode::SWITCHING_PROTOCOLS;
+        // Also a 204: whoever sends one to CONNECT believes that the connection is a tunnel now.
+        if switched || (asked.connect && status.is_success()) {
+            return Ok(Framing {
+                length: BodyLength::Tunnel,
+                reusable: false,
+            });
+        }
         let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         if asked.head || status.is_informational() || bodiless {
-            if status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(Framing {
-                    length: BodyLength::Tunnel,
-                    reusable: false,
-                });
-            }
             // A 204 that announces a body will probably send one, late enough to be taken for the
             // next response.
             let announces_body = self.codings.present || self.content_length.unwrap_or(0) > 0;
@@ -133,12 +135,6 @@ impl FramingHeaders {
             return Ok(Framing {
                 length: BodyLength::None,
                 reusable,
-            });
-        }
-        if asked.connect && status.is_success() {
-            return Ok(Framing {
-                length: BodyLength::Tunnel,
-                reusable: false,
             });
         }
         if self.codings.present {

@@ -82,6 +82,22 @@ fn rule_5_extensions() {
 }
 
 #[test]
+fn rule_5_trailers_are_no_headers() {
+    let mut connection = Connection::new(Limits::default());
+    send(&mut connection, &Method::GET, &[]).unwrap();
+    let input = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+        0\r\nSet-Cookie: a=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (used, event) = connection.receive(input).unwrap();
+    let Event::Head(head) = event else {
+        panic!("the head comes first");
+    };
+    let (_, event) = connection.receive(&input[used..]).unwrap();
+    assert!(matches!(event, Event::Trailers(trailers) if trailers.len() == 2));
+    assert_eq!(head.get("set-cookie"), None);
+    assert_eq!(head.header_map().len(), 1);
+}
+
+#[test]
 fn rule_5_extensions_are_capped_over_the_whole_body() {
     let limits = Limits {
         chunk_extensions: 10,

@@ -53,6 +53,12 @@ fn rule_1_success_to_connect_is_a_tunnel() {
     let (none, event) = connection.receive(&input[used..]).unwrap();
     assert!(matches!((none, event), (0, Event::End)));
     assert!(connection.is_tunnel() && !connection.can_reuse());
+    // A 204 is a success like any other, although it is also a status without a body.
+    let mut connection = Connection::new(Limits::default());
+    send(&mut connection, &Method::CONNECT, &[]).unwrap();
+    connection.receive(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+    connection.receive(b"").unwrap();
+    assert!(connection.is_tunnel() && !connection.can_reuse());
     // A refusal is an ordinary response.
     let refused = exchange(
         &Method::CONNECT,
@@ -60,6 +66,39 @@ fn rule_1_success_to_connect_is_a_tunnel() {
     );
     let refused = refused.unwrap();
     assert!(refused.body == b"x" && refused.reusable);
+}
+
+#[test]
+fn rule_1_an_informational_response_has_no_body() {
+    // Were its length believed, the final response would be its body.
+    for early in [
+        "Content-Length: 99",
+        "Transfer-Encoding: chunked",
+        "Content-Length: x",
+    ] {
+        let input = format!("HTTP/1.1 102 Wait\r\n{early}\r\n\r\n{OK_X}");
+        let outcome = get(&input).unwrap();
+        assert!(outcome.status == 200 && outcome.body == b"x" && outcome.reusable);
+    }
+}
+
+#[test]
+fn rule_1_doubtful_framing_without_a_body_is_not_reused() {
+    // There is no body to misread here, but a server that is wrong about it may still send one.
+    for lines in [
+        "Content-Length: 1, 2",
+        "Content-Length: x",
+        "Content-Length: 1\r\nTransfer-Encoding: chunked",
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
+        let outcome = exchange(&Method::HEAD, head.as_bytes()).unwrap();
+        assert!(outcome.body.is_empty() && !outcome.reusable, "{lines}");
+        let unchanged = format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n\r\n");
+        let outcome = get(&unchanged).unwrap();
+        assert!(outcome.body.is_empty() && !outcome.reusable, "{lines}");
+    }
+    let old = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert!(!exchange(&Method::HEAD, old).unwrap().reusable);
 }
 
 #[test]
@@ -203,8 +242,21 @@ fn rule_4_folds_spaces_bare_cr_and_nul_are_refused() {
         ("A: b\x7fc\r\n", Error::InvalidResponseValue),
         ("A: b\rc\r\n", Error::InvalidResponseValue),
         ("A: b\r\r\n", Error::InvalidResponseValue),
+        // A fold of nothing, one right behind the status line, and one behind a bare LF.
+        (" A: b\r\n", Error::InvalidHeaderName),
+        ("A: b\r\n \r\n", Error::InvalidHeaderName),
+        ("A: b\n c\n", Error::InvalidHeaderName),
+        ("A\r: b\r\n", Error::InvalidHeaderName),
+        ("A b\r\n", Error::InvalidHeaderName),
+        ("\u{e4}: b\r\n", Error::InvalidHeaderName),
     ] {
         assert_eq!(ok(lines, ""), Err(error), "{lines:?}");
+        // And however the network cuts it.
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+        let mut connection = Connection::new(Limits::default());
+        send(&mut connection, &Method::GET, &[]).unwrap();
+        let refused = head.bytes().find_map(|b| connection.receive(&[b]).err());
+        assert_eq!(refused, Some(error), "{lines:?} in single bytes");
     }
     for line in [
         "HTTP/1.1 20 OK",
@@ -301,6 +353,26 @@ fn rule_6_informational_responses_are_skipped_and_bounded() {
         get("HTTP/1.1 100 Continue\r\n\r\n"),
         Err(Error::ClosedInHead)
     );
+}
+
+#[test]
+fn rule_6_each_informational_head_is_limited_too() {
+    let lines = "a: b\r\n".repeat(101);
+    let early = format!("HTTP/1.1 103 Early Hints\r\n{lines}\r\n{OK_X}");
+    assert_eq!(get(&early), Err(Error::TooManyHeaders { limit: 100 }));
+    let long = "b".repeat(70_000);
+    let early = format!("HTTP/1.1 103 Early Hints\r\na: {long}\r\n\r\n{OK_X}");
+    assert_eq!(get(&early), Err(Error::HeadTooLarge { limit: 64 * 1024 }));
+    // The count starts anew with each request: 16 before each of two responses are fine.
+    let mut connection = Connection::new(Limits::default());
+    let input = format!("{}{OK_X}", "HTTP/1.1 103 Early\r\n\r\n".repeat(16));
+    for _ in 0..2 {
+        send(&mut connection, &Method::GET, &[]).unwrap();
+        let (used, event) = connection.receive(input.as_bytes()).unwrap();
+        assert!(matches!(event, Event::Head(_)));
+        connection.receive(&input.as_bytes()[used..]).unwrap();
+        assert!(matches!(connection.receive(b""), Ok((0, Event::End))));
+    }
 }
 
 #[test]

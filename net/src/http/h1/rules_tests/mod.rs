@@ -84,6 +84,9 @@ fn send(
     connection.encode_request(&request, &mut Vec::new())
 }
 
+/// A whole response that leaves its connection as it should be.
+const OK_X: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+
 /// A head with these header lines, then `body`.
 fn ok(lines: &str, body: &str) -> Result<(String, bool), Error> {
     let outcome = get(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n{body}"))?;
