@@ -75,6 +75,8 @@ mod connection;
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod split_tests;
 
 pub use connection::{Connection, Event};
