@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 
 use super::client::Client;
+use super::connect;
 use super::error::{Error, Phase};
 use super::exchange::Config;
 use super::h1;
@@ -163,8 +164,10 @@ impl ClientBuilder {
         }
         let config = Config {
             default_headers: self.default_headers,
-            connect_timeout: self.connect_timeout,
-            public_only: self.public_only,
+            connect: connect::Config {
+                timeout: self.connect_timeout,
+                public_only: self.public_only,
+            },
             limits: self.limits,
         };
         Ok(Client::new_with(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::url::Url;
 use http::StatusCode;
 
+use super::deadline::TimedOut;
 use super::h1;
 
 /// Why a request failed.
@@ -214,6 +215,12 @@ impl Error {
             (Phase::Send | Phase::Head | Phase::Body, Cause::Source(_)) => Some("try again later"),
             _ => None,
         }
+    }
+}
+
+impl TimedOut {
+    pub(super) fn at(self, phase: Phase) -> Error {
+        Error::new(phase, Cause::TimedOut(self.0))
     }
 }
 

@@ -1,29 +1,26 @@
 //! One request and its response, with the retry of stale connections.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use ::url::{Host, Url};
-use heist_runtime::time::{Instant, Timer};
+use ::url::Url;
+use heist_runtime::time::Timer;
 use http::HeaderMap;
 
-use super::deadline::{Deadline, TimedOut};
+use super::connect::{self, connect};
+use super::deadline::Deadline;
 use super::error::{Cause, Error, Phase};
-use super::guard::is_public;
 use super::h1;
 use super::link::{Link, LinkError, Received};
 use super::pool::{Checkout, Claim, Pool, Slot};
 use super::request::Request;
-use super::url::authority;
-use crate::{TcpStream, lookup_host};
+use super::url::origin;
 
 /// What an exchange needs to know of its client.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) default_headers: HeaderMap,
-    pub(super) connect_timeout: Option<Duration>,
-    pub(super) public_only: bool,
+    pub(super) connect: connect::Config,
     pub(super) limits: h1::Limits,
 }
 
@@ -88,7 +85,7 @@ async fn claim(
     fresh: bool,
     deadline: &mut Deadline,
 ) -> Result<(Carrier, bool), Error> {
-    let claim = match pool.checkout(authority(url), fresh) {
+    let claim = match pool.checkout(origin(url), fresh) {
         Checkout::Claim(claim) => claim,
         Checkout::Wait(waiting) => {
             let turn = deadline.race(waiting).await;
@@ -105,75 +102,10 @@ async fn claim(
         }
         Claim::Open(slot) => slot,
     };
-    let connected = connect(config, url, deadline).await;
-    let (stream, remote) = connected.map_err(|error| error.with_url(url))?;
-    let link = Link::new(stream, remote, config.limits);
+    let connected = connect(&config.connect, url, deadline).await;
+    let (transport, remote) = connected.map_err(|error| error.with_url(url))?;
+    let link = Link::new(transport, remote, config.limits);
     Ok((Carrier { link, slot }, false))
-}
-
-/// Resolves the host and tries its addresses in turn. Each gets its share of the time that is
-/// left, so that one address that swallows packets does not use up the time of the others.
-async fn connect(
-    config: &Config,
-    url: &Url,
-    deadline: &mut Deadline,
-) -> Result<(TcpStream, SocketAddr), Error> {
-    const REMEDY: &str = "raise `connect_timeout`, or try again later";
-    let started = Instant::now();
-    let mut patience = Deadline::after(config.connect_timeout);
-    let resolved = match deadline.race(patience.race(resolve(url))).await {
-        Err(timed_out) => return Err(timed_out.at(Phase::Resolve)),
-        Ok(Err(timed_out)) => return Err(timed_out.at(Phase::Resolve).with_remedy(REMEDY)),
-        Ok(Ok(resolved)) => resolved?,
-    };
-    let allowed = |address: &SocketAddr| !config.public_only || is_public(address.ip());
-    let addresses: Vec<_> = resolved.into_iter().filter(allowed).collect();
-    let text = "the host has no address that may be connected to";
-    let mut failure = Error::plain(Phase::Connect, text).with_remedy(
-        "`block_private_addresses` excludes addresses of this machine and of private networks",
-    );
-    for (tried, address) in addresses.iter().enumerate() {
-        let share = config.connect_timeout.map(|timeout| {
-            timeout.saturating_sub(started.elapsed()) / (addresses.len() - tried) as u32
-        });
-        let mut patience = Deadline::after(share);
-        let stream = match deadline
-            .race(patience.race(TcpStream::connect(*address)))
-            .await
-        {
-            Err(timed_out) => return Err(timed_out.at(Phase::Connect)),
-            Ok(Err(_)) => {
-                let timed_out = TimedOut(started.elapsed());
-                failure = timed_out.at(Phase::Connect).with_remedy(REMEDY);
-                continue;
-            }
-            Ok(Ok(Err(error))) => {
-                failure = Error::source(Phase::Connect, error);
-                continue;
-            }
-            Ok(Ok(Ok(stream))) => stream,
-        };
-        // A request is at most two writes; the second must not wait for the first one's ACK.
-        stream
-            .set_nodelay(true)
-            .map_err(|error| Error::source(Phase::Connect, error))?;
-        return Ok((stream, *address));
-    }
-    Err(failure)
-}
-
-async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let single = |address: IpAddr| Ok(vec![SocketAddr::new(address, port)]);
-    match url.host() {
-        Some(Host::Ipv4(address)) => single(address.into()),
-        Some(Host::Ipv6(address)) => single(address.into()),
-        Some(Host::Domain(name)) => match lookup_host((name, port)).await {
-            Ok(addresses) => Ok(addresses.collect()),
-            Err(error) => Err(Error::source(Phase::Resolve, error)),
-        },
-        None => Err(Error::plain(Phase::Resolve, "the URL has no host")),
-    }
 }
 
 impl Carrier {
@@ -255,12 +187,6 @@ impl Drop for Reaper {
         if let Some(pool) = self.0.upgrade() {
             pool.stop_reaping();
         }
-    }
-}
-
-impl TimedOut {
-    fn at(self, phase: Phase) -> Error {
-        Error::new(phase, Cause::TimedOut(self.0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection: a socket and its codec.
+//! One connection: a transport and its codec.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,8 +8,8 @@ use http::{HeaderMap, Method};
 
 use super::h1::{Connection, Error as CodecError, Event, Limits, RequestHead, ResponseHead};
 use super::request::Request;
+use super::transport::Transport;
 use super::url::target;
-use crate::TcpStream;
 
 /// A body up to this size is sent together with its head, in one write.
 const JOINED_BODY: usize = 16 * 1024;
@@ -17,7 +17,7 @@ const JOINED_BODY: usize = 16 * 1024;
 /// A connection that can carry one exchange after another.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    transport: Transport,
     codec: Connection,
     /// The request head; kept for its capacity.
     out: Vec<u8>,
@@ -45,10 +45,10 @@ pub(super) struct Received {
 }
 
 impl Link {
-    pub(super) fn new(stream: TcpStream, remote: SocketAddr, limits: Limits) -> Self {
+    pub(super) fn new(transport: Transport, remote: SocketAddr, limits: Limits) -> Self {
         let codec = Connection::new(limits);
         Self {
-            stream,
+            transport,
             codec,
             out: Vec::new(),
             remote,
@@ -79,7 +79,7 @@ impl Link {
     /// without waiting, costs less than half a microsecond. It cannot see what arrives later;
     /// the retry of stale connections is for that.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.stream.is_quiet()
+        self.transport.is_quiet()
     }
 
     /// Encodes a request head, to be sent by [`send`](Self::send). Nothing is sent if it fails.
@@ -114,10 +114,10 @@ impl Link {
         let body = body.map_or(&[][..], |body| body);
         if body.len() <= JOINED_BODY {
             self.out.extend_from_slice(body);
-            self.stream.write_all(&self.out).await?;
+            self.transport.write_all(&self.out).await?;
         } else {
-            self.stream.write_all(&self.out).await?;
-            self.stream.write_all(body).await?;
+            self.transport.write_all(&self.out).await?;
+            self.transport.write_all(body).await?;
         }
         if self.out.capacity() > 2 * JOINED_BODY {
             self.out = Vec::new();
@@ -133,7 +133,7 @@ impl Link {
     /// body ever goes through.
     pub(super) async fn receive_head(&mut self) -> Result<Received, LinkError> {
         loop {
-            let Some(buffer) = self.stream.recv().await? else {
+            let Some(buffer) = self.transport.recv().await? else {
                 // Without a head even a close-delimited body has not begun.
                 let early = self
                     .codec
@@ -167,7 +167,7 @@ impl Link {
         if let Some(error) = self.deferred.take() {
             return Err(error);
         }
-        match self.stream.recv().await? {
+        match self.transport.recv().await? {
             Some(buffer) => self.absorb(&buffer, sink),
             None => {
                 self.codec.eof()?;

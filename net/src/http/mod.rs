@@ -11,7 +11,9 @@
 //! | `deadline.rs` | one timer for a whole exchange |
 //! | `guard.rs` | which addresses a crawler has no business with |
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
-//! | `link.rs` | one connection: a socket and its codec |
+//! | `transport.rs` | what carries the bytes: a socket, or something around one |
+//! | `connect.rs` | from a URL to a transport |
+//! | `link.rs` | one connection: a transport and its codec |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
 //! | `request.rs` | [`RequestBuilder`] |
 //! | `response.rs` | [`Response`], whose body streams |
@@ -44,6 +46,8 @@ mod redirect;
 mod deadline;
 mod guard;
 mod pool;
+mod transport;
+mod connect;
 mod link;
 mod exchange;
 mod request;

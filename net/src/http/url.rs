@@ -62,9 +62,10 @@ pub(super) fn target(url: &Url) -> &str {
     &url[Position::BeforePath..Position::AfterQuery]
 }
 
-/// Host and port as written in the URL. With one scheme it names an origin, and costs nothing.
-pub(super) fn authority(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
+/// Scheme, host and port as written in the URL, which has no userinfo by then. It names a place to connect to, and
+/// costs nothing.
+pub(super) fn origin(url: &Url) -> &str {
+    &url[..Position::AfterPort]
 }
 
 /// Whether two URLs share scheme, host and port.
@@ -174,11 +175,11 @@ mod tests {
 
     #[test]
     fn parts_of_a_url() {
-        let url = Url::parse("http://u:p@[::1]:8080/a/b?c=d#e").unwrap();
+        let url = Url::parse("http://[::1]:8080/a/b?c=d#e").unwrap();
         assert_eq!(target(&url), "/a/b?c=d");
-        assert_eq!(authority(&url), "[::1]:8080");
+        assert_eq!(origin(&url), "http://[::1]:8080");
         let plain = Url::parse("http://h:80").unwrap();
-        assert_eq!((target(&plain), authority(&plain)), ("/", "h"));
+        assert_eq!((target(&plain), origin(&plain)), ("/", "http://h"));
         let other = |text| same_origin(&plain, &Url::parse(text).unwrap());
         assert!(other("http://H/x") && !other("http://h:81/") && !other("https://h:80/"));
     }

@@ -23,15 +23,36 @@ use crate::addr::no_address;
 /// The "connection attempt delay" that the RFC recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// The least "connection attempt delay" that the RFC allows.
+const LEAST_HEAD_START: Duration = Duration::from_millis(10);
+
 /// The socket of the first address that accepts.
 pub(super) async fn first(addresses: Vec<SocketAddr>) -> io::Result<SharedFd> {
+    race(addresses, None).await.map(|(fd, _)| fd)
+}
+
+/// The socket of the first address that accepts, and which one that is. When the time to connect has an end, the head
+/// starts are short enough for every address to get a share of it.
+pub(super) fn race(
+    addresses: Vec<SocketAddr>,
+    patience: Option<Duration>,
+) -> impl Future<Output = io::Result<(SharedFd, SocketAddr)>> {
     let mut race = Race {
+        head_start: head_start(addresses.len(), patience),
         waiting: in_turns(addresses),
         attempts: Vec::new(),
-        head_start: None,
+        next: None,
         last: None,
     };
-    poll_fn(|cx| race.poll(cx)).await
+    poll_fn(move |cx| race.poll(cx))
+}
+
+/// How long an attempt is ahead of the next.
+fn head_start(addresses: usize, patience: Option<Duration>) -> Duration {
+    let share = patience.map(|all| all / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX));
+    share.map_or(HEAD_START, |share| {
+        share.clamp(LEAST_HEAD_START, HEAD_START)
+    })
 }
 
 /// The addresses in the order they are tried: as the resolver has sorted them, but the families take turns,
@@ -51,6 +72,7 @@ fn in_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 }
 
 struct Attempt {
+    address: SocketAddr,
     fd: SharedFd,
     connect: Op<Connect>,
 }
@@ -61,27 +83,34 @@ impl Attempt {
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         let fd = SharedFd::new(OwnedFd::from(socket));
         let connect = ops::connect(&fd, SockAddr::from(address));
-        Ok(Self { fd, connect })
+        Ok(Self {
+            address,
+            fd,
+            connect,
+        })
     }
 }
 
 struct Race {
     waiting: VecDeque<SocketAddr>,
     attempts: Vec<Attempt>,
+    head_start: Duration,
     /// Until the next attempt begins.
-    head_start: Option<Timer>,
+    next: Option<Timer>,
     last: Option<io::Error>,
 }
 
 impl Race {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<SharedFd>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SharedFd, SocketAddr)>> {
         loop {
             let mut has_failed = false;
             let mut at = 0;
             while let Some(attempt) = self.attempts.get_mut(at) {
                 match Pin::new(&mut attempt.connect).poll(cx) {
                     Poll::Pending => at += 1,
-                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(attempt.fd.clone())),
+                    Poll::Ready(Ok(())) => {
+                        return Poll::Ready(Ok((attempt.fd.clone(), attempt.address)));
+                    }
                     Poll::Ready(Err(error)) => {
                         self.last = Some(error);
                         self.attempts.remove(at);
@@ -100,8 +129,8 @@ impl Race {
                 Ok(attempt) => self.attempts.push(attempt),
                 Err(error) => self.last = Some(error),
             }
-            self.head_start =
-                (!self.waiting.is_empty()).then(|| Timer::new(Instant::now() + HEAD_START));
+            self.next =
+                (!self.waiting.is_empty()).then(|| Timer::new(Instant::now() + self.head_start));
         }
     }
 
@@ -114,7 +143,7 @@ impl Race {
             return false;
         }
         let is_over = |timer: &mut Timer| Pin::new(timer).poll(cx).is_ready();
-        has_failed || self.head_start.as_mut().is_some_and(is_over)
+        has_failed || self.next.as_mut().is_some_and(is_over)
     }
 }
 
@@ -138,6 +167,23 @@ mod tests {
         ];
         for (given, expected) in cases {
             assert_eq!(in_turns(parse(given)), parse(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn every_address_gets_a_share_of_the_time() {
+        let ms = Duration::from_millis;
+        let cases = [
+            (2, None, HEAD_START),
+            (2, Some(ms(10_000)), HEAD_START),
+            (2, Some(ms(300)), ms(150)),
+            (4, Some(ms(400)), ms(100)),
+            (100, Some(ms(200)), LEAST_HEAD_START),
+            (0, Some(ms(100)), ms(100)),
+            (1, Some(Duration::MAX), HEAD_START),
+        ];
+        for (addresses, patience, expected) in cases {
+            assert_eq!(head_start(addresses, patience), expected);
         }
     }
 }

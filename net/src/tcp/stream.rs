@@ -61,6 +61,16 @@ impl TcpStream {
         connect::first(to.resolve().await?).await.map(Self::from_fd)
     }
 
+    /// As [`connect`](Self::connect), with the address that won. Every address gets a share of `patience`; that it is
+    /// over is the caller's to notice.
+    pub(crate) async fn connect_within(
+        addresses: Vec<SocketAddr>,
+        patience: Option<Duration>,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let (fd, address) = connect::race(addresses, patience).await?;
+        Ok((Self::from_fd(fd), address))
+    }
+
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
         Self::from_reader(Reader::new(fd))
     }

@@ -1,0 +1,121 @@
+//! From a URL to a transport, one step after the other, each within what is left of the time to connect:
+//!
+//! 1. [`resolve`]: the addresses of the host;
+//! 2. [`allowed`]: those that may be connected to;
+//! 3. [`reach`]: a socket to the first of them that accepts.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ::url::{Host, Url};
+use heist_runtime::time::Instant;
+
+use super::deadline::Deadline;
+use super::error::{Error, Phase};
+use super::guard::is_public;
+use super::transport::Transport;
+use crate::{TcpStream, lookup_host};
+
+/// What a client has to say about its connections.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// For all steps together.
+    pub(super) timeout: Option<Duration>,
+    pub(super) public_only: bool,
+}
+
+/// The time for all steps: the deadline of the request, and the client's patience in connecting.
+#[derive(Debug)]
+pub(super) struct Budget<'a> {
+    request: &'a mut Deadline,
+    connect: Deadline,
+    timeout: Option<Duration>,
+    started: Instant,
+}
+
+/// Connects to the host of a URL. Yields the address that was connected to, too.
+pub(super) async fn connect(
+    config: &Config,
+    url: &Url,
+    deadline: &mut Deadline,
+) -> Result<(Transport, SocketAddr), Error> {
+    let mut budget = Budget::new(deadline, config.timeout);
+    let resolved = budget.spend(Phase::Resolve, resolve(url)).await??;
+    let addresses = allowed(config, resolved)?;
+    let (stream, remote) = reach(addresses, &mut budget).await?;
+    Ok((Transport::Tcp(stream), remote))
+}
+
+/// The addresses of the URL's host.
+async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
+    let port = url.port_or_known_default().unwrap_or(80);
+    let single = |address: IpAddr| Ok(vec![SocketAddr::new(address, port)]);
+    match url.host() {
+        Some(Host::Ipv4(address)) => single(address.into()),
+        Some(Host::Ipv6(address)) => single(address.into()),
+        Some(Host::Domain(name)) => match lookup_host((name, port)).await {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => Err(Error::source(Phase::Resolve, error)),
+        },
+        None => Err(Error::plain(Phase::Resolve, "the URL has no host")),
+    }
+}
+
+/// Leaves out what the client must not connect to, and fails if nothing is left.
+fn allowed(config: &Config, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
+    addresses.retain(|address| !config.public_only || is_public(address.ip()));
+    if addresses.is_empty() {
+        let text = "the host has no address that may be connected to";
+        return Err(Error::plain(Phase::Connect, text).with_remedy(
+            "`block_private_addresses` excludes addresses of this machine and of private networks",
+        ));
+    }
+    Ok(addresses)
+}
+
+/// Connects to the first address that accepts. They race (RFC 8305), and each gets its share of the time that is
+/// left, so that one that swallows packets does not use up the time of the others.
+async fn reach(
+    addresses: Vec<SocketAddr>,
+    budget: &mut Budget<'_>,
+) -> Result<(TcpStream, SocketAddr), Error> {
+    let race = TcpStream::connect_within(addresses, budget.left());
+    let failed = |error| Error::source(Phase::Connect, error);
+    let connected = budget.spend(Phase::Connect, race).await?;
+    let (stream, remote) = connected.map_err(failed)?;
+    // A request is at most two writes; the second must not wait for the first one's ACK.
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok((stream, remote))
+}
+
+impl<'a> Budget<'a> {
+    fn new(request: &'a mut Deadline, timeout: Option<Duration>) -> Self {
+        Self {
+            request,
+            connect: Deadline::after(timeout),
+            timeout,
+            started: Instant::now(),
+        }
+    }
+
+    /// What is left of the client's patience.
+    fn left(&self) -> Option<Duration> {
+        let left = |timeout: Duration| timeout.saturating_sub(self.started.elapsed());
+        self.timeout.map(left)
+    }
+
+    /// Takes a step, unless the time is over before.
+    pub(super) async fn spend<F: Future>(
+        &mut self,
+        phase: Phase,
+        step: F,
+    ) -> Result<F::Output, Error> {
+        const REMEDY: &str = "raise `connect_timeout`, or try again later";
+        match self.request.race(self.connect.race(step)).await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(timed_out)) => Err(timed_out.at(phase).with_remedy(REMEDY)),
+            Err(timed_out) => Err(timed_out.at(phase)),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What carries the bytes of a connection: a socket, or something around one.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite};
+use crate::{RecvBuf, TcpStream};
+
+/// A way to a server. An enum, so that a plain socket costs no more than by itself.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// A socket, to the server or to a proxy that passes everything on.
+    Tcp(TcpStream),
+}
+
+/// Runs the same code for whatever the transport is.
+macro_rules! each {
+    ($transport:expr, $inner:ident => $run:expr) => {
+        match $transport {
+            Transport::Tcp($inner) => $run,
+        }
+    };
+}
+
+impl Transport {
+    pub(super) async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
+        each!(self, inner => inner.recv().await)
+    }
+
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        each!(self, inner => inner.write_all(bytes).await)
+    }
+
+    /// Whether an idle transport is still open and silent.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        each!(self, inner => inner.is_quiet())
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        each!(self, inner => inner.poll_recv(cx))
+    }
+
+    fn unread(&mut self, bytes: RecvBuf) {
+        each!(self, inner => inner.unread(bytes));
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        each!(self, inner => inner.poll_read(cx, into))
+    }
+}
+
+impl AsyncBufRead for Transport {
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        each!(self, inner => inner.poll_fill_buf(cx))
+    }
+
+    fn consume(&mut self, count: usize) {
+        each!(self, inner => inner.consume(count));
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, inner => inner.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, inner => inner.poll_write_vectored(cx, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, inner => inner.is_write_vectored())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, inner => inner.poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, inner => inner.poll_shutdown(cx))
+    }
+}
