@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::driver::local::Driver;
@@ -16,6 +17,7 @@ use crate::driver::remote::Remote;
 use crate::handle::Handle;
 use crate::scheduler::worker::Worker;
 use crate::scope::Scope;
+use crate::task::waker::is_of;
 use crate::task::{AbortHandle, Id, JoinHandle, TaskRef};
 use crate::time::Timers;
 
@@ -140,6 +142,17 @@ pub(crate) fn cleanup_grace() -> Option<Duration> {
 pub fn current_task_name() -> Option<String> {
     let name = |worker: &Worker| worker.current()?.header().name().map(str::to_owned);
     with_worker(name).flatten()
+}
+
+/// Has the current task queued again when its poll ends, if `waker` is its own and not one around it.
+#[inline]
+pub(crate) fn give_way(waker: &Waker) -> bool {
+    let given = with_worker(|worker| {
+        let task = worker.current().filter(|task| is_of(waker, *task))?;
+        task.header().gives_way.set(true);
+        Some(())
+    });
+    given.flatten().is_some()
 }
 
 /// Sends the current task to another worker when its poll ends woken.

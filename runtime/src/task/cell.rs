@@ -81,6 +81,7 @@ pub(crate) unsafe fn allocate<F: Future>(
             blocking: birth.blocking,
             started: StdCell::new(false),
             special: StdCell::new(special),
+            gives_way: StdCell::new(false),
             links: Links::default(),
             join_waker: UnsafeCell::new(None),
             extras,
@@ -95,7 +96,7 @@ pub(crate) unsafe fn allocate<F: Future>(
 }
 
 /// Bytes that a task with future `F` takes.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) const fn size_of_task<F: Future>(_: &F) -> usize {
     size_of::<Cell<F>>()
 }
@@ -176,7 +177,11 @@ impl<F: Future> Typed<F> {
     }
 
     unsafe fn run(task: TaskRef) -> Outcome {
-        let start = task.header().state.start_poll();
+        let start = if task.header().gives_way.replace(false) {
+            task.header().state.resume()
+        } else {
+            task.header().state.start_poll()
+        };
         let scope = task.scope();
         let _entered = current::enter(&scope);
         if start == StartPoll::Abort {
@@ -242,9 +247,12 @@ impl<F: Future> Typed<F> {
         if !task.header().started.replace(true) {
             // Relaxed: it is only ever shown.
             task.header().born.store(age::now(), Ordering::Relaxed);
+            if !task.header().blocking {
+                context::link_current(task);
+            }
         }
-        if !task.header().blocking {
-            context::link_current(task);
+        if task.header().gives_way.get() {
+            return Outcome::Reschedule;
         }
         match task.header().state.finish_poll() {
             FinishPoll::Idle => Outcome::Idle,

@@ -8,7 +8,7 @@
 //! | `vtable`, `runtime`, `id`, `extras`, `pinned`, `blocking` | anybody; written once, before the task is shared |
 //! | `scope` | see `scope/node` |
 //! | `born` | written by whoever runs the task, when it is linked; read by anybody |
-//! | `started`, `special` | whoever runs the task |
+//! | `started`, `special`, `gives_way` | whoever runs the task |
 //! | `owner` | written by the worker that links the task, while the task runs; read by whoever runs or ends it later, and fixed from birth for pinned tasks |
 //! | `links` | the owner's thread; while there is none, the holder of the owner's `absence` lock |
 //! | `join_waker` | by the `JOIN_WAKER` bit, see `state` |
@@ -117,6 +117,8 @@ pub(crate) struct Header {
     /// A poll takes more than a poll: its scope has needed care, so `unwinding` knows how far it is, or it
     /// has inherited task-local values.
     pub(crate) special: Cell<bool>,
+    /// Its poll gives the rest of its turn away: it is queued again without another's help, see `state`.
+    pub(crate) gives_way: Cell<bool>,
     pub(crate) links: Links,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
     pub(crate) extras: Option<Box<Extras>>,

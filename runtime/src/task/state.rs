@@ -10,11 +10,15 @@
 //!                 └── finish_poll, woken (3) ──┘   └── complete (4) ──▶ COMPLETE
 //! ```
 //!
+//! A task that gives its turn away by itself, and is queued for the next, remains `RUNNING` meanwhile: no
+//! transition, and [`resume`](State::resume) instead of `start_poll`. Nobody else queues it, as if it were polled
+//! for all that time; a wake leaves `SCHEDULED`, which the next poll or its end finds.
+//!
 //! # The bits
 //!
 //! - `SCHEDULED`: the task is in a queue, or will be put into one when the poll that is going on ends.
 //!   Whoever sets it on an idle task must queue it, so a task is in at most one queue, once.
-//! - `RUNNING`: a worker polls the future and owns the stage cell.
+//! - `RUNNING`: a worker polls the future and owns the stage cell, or has queued the task to be polled on.
 //! - `COMPLETE`: the stage cell holds the output (or nothing, if nobody wants it). Never cleared, never
 //!   set together with `RUNNING`.
 //! - `JOIN_INTEREST`: a `JoinHandle` exists. Set at birth, cleared when it is dropped. Whoever sees the
@@ -110,6 +114,24 @@ impl State {
         let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
         debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED);
         if before & ABORTED == 0 {
+            StartPoll::Poll
+        } else {
+            StartPoll::Abort
+        }
+    }
+
+    /// The next turn of a task that gave one away. The caller has it from a queue, and with it all that the poll
+    /// before has written.
+    #[inline]
+    pub(crate) fn resume(&self) -> StartPoll {
+        // Acquire: everything before a wake that is seen here. One that is not leaves its bit to `finish_poll`.
+        let seen = self.0.load(Ordering::Acquire);
+        debug_assert_eq!(seen & (RUNNING | COMPLETE), RUNNING);
+        if seen & SCHEDULED != 0 {
+            // This poll is the one it asks for. Acquire, for another wake since.
+            self.0.fetch_and(!SCHEDULED, Ordering::AcqRel);
+        }
+        if seen & ABORTED == 0 {
             StartPoll::Poll
         } else {
             StartPoll::Abort
@@ -333,6 +355,34 @@ mod models {
             let others: usize = wakers.into_iter().map(|w| w.join().expect("waker")).sum();
             assert_eq!(own + others, 1, "queued {} times", own + others);
             assert_eq!(state.start_poll(), StartPoll::Poll);
+        });
+    }
+
+    /// A wake racing with a turn that is given away queues nothing, and a poll that begins afterwards sees what
+    /// came before it. (Control: `resume` with a relaxed load, or clearing the bit unseen.)
+    #[test]
+    fn loom_wake_against_resume() {
+        loom::model(|| {
+            let state = Arc::new(State::new());
+            let ready = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+            assert_eq!(state.start_poll(), StartPoll::Poll);
+            let waker = {
+                let (state, ready) = (state.clone(), ready.clone());
+                thread::spawn(move || {
+                    ready.store(true, Ordering::Relaxed);
+                    state.wake()
+                })
+            };
+            // It is the bit that carries it over, for the flag is relaxed.
+            let poll = || ready.load(Ordering::Relaxed);
+            assert_eq!(state.resume(), StartPoll::Poll);
+            let mut seen = poll();
+            if state.finish_poll() == FinishPoll::Reschedule {
+                assert_eq!(state.start_poll(), StartPoll::Poll);
+                seen = poll();
+            }
+            let woken = waker.join().expect("waker");
+            assert!(seen || woken == Wake::Schedule, "a wake was lost");
         });
     }
 

@@ -31,6 +31,14 @@ impl TaskRef {
     }
 }
 
+/// Whether `waker` is one of `task`.
+#[inline]
+pub(crate) fn is_of(waker: &Waker, task: TaskRef) -> bool {
+    // The functions too: another's waker may have any pointer.
+    waker.data() == task.as_ptr().as_ptr().cast_const().cast()
+        && std::ptr::eq(waker.vtable(), &raw const VTABLE)
+}
+
 fn task(data: *const ()) -> TaskRef {
     let header = NonNull::new(data.cast_mut()).expect("a waker points to its task");
     TaskRef::from_header(header.cast::<Header>())

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::context;
 use crate::scope::Leaf;
 
 /// Puts the current task behind the others that are ready (asyncio: `sleep(0)`).
@@ -40,7 +41,9 @@ impl Future for YieldNow {
         // Nothing is waited for, so that a cancelled scope has nobody to wait for either.
         ready!(self.leaf.start());
         self.yielded = true;
-        cx.waker().wake_by_ref();
+        if !context::give_way(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }
