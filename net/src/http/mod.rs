@@ -54,6 +54,9 @@ mod request;
 mod response;
 mod builder;
 mod client;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
