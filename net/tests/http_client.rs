@@ -19,3 +19,6 @@ mod keep_alive;
 mod limits;
 #[path = "http_client/redirects.rs"]
 mod redirects;
+#[cfg(feature = "cookies")]
+#[path = "http_client/cookies.rs"]
+mod cookies;

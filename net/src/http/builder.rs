@@ -1,11 +1,15 @@
 //! The settings of a client.
 
+#[cfg(feature = "cookies")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 
 use super::client::Client;
 use super::connect;
+#[cfg(feature = "cookies")]
+use super::cookie::{CookieStore, Jar, Provider};
 use super::error::{Error, Phase};
 use super::exchange::Config;
 use super::h1;
@@ -23,6 +27,8 @@ pub struct ClientBuilder {
     pool: PoolLimits,
     limits: h1::Limits,
     public_only: bool,
+    #[cfg(feature = "cookies")]
+    cookies: Option<Provider>,
     error: Option<Error>,
 }
 
@@ -52,6 +58,8 @@ impl ClientBuilder {
             },
             limits: h1::Limits::default(),
             public_only: false,
+            #[cfg(feature = "cookies")]
+            cookies: None,
             error: None,
         }
     }
@@ -149,6 +157,21 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the client keeps the cookies of responses, in a [`Jar`] of its own, and sends them with
+    /// later requests. Default: false.
+    #[cfg(feature = "cookies")]
+    pub fn cookie_store(mut self, enable: bool) -> Self {
+        self.cookies = enable.then(|| Provider(Arc::new(Jar::default())));
+        self
+    }
+
+    /// Keeps cookies in a store that others may share, such as an `Arc<Jar>`.
+    #[cfg(feature = "cookies")]
+    pub fn cookie_provider<C: CookieStore + 'static>(mut self, cookies: Arc<C>) -> Self {
+        self.cookies = Some(Provider(cookies));
+        self
+    }
+
     /// Builds the client.
     ///
     /// # Errors
@@ -168,6 +191,8 @@ impl ClientBuilder {
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
             },
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
             limits: self.limits,
         };
         Ok(Client::new_with(

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::Method;
 
 use super::builder::ClientBuilder;
+#[cfg(feature = "cookies")]
+use super::cookie::Provider;
 use super::deadline::Deadline;
 use super::error::Error;
 use super::exchange::{Config, exchange};
@@ -120,8 +122,17 @@ impl Client {
         let inner = &*self.inner;
         let mut deadline = Deadline::after(request.timeout.or(inner.timeout));
         for followed in 0.. {
+            #[cfg(feature = "cookies")]
+            let lent = (inner.config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
             let exchange = exchange(&inner.config, &inner.pool, &request, &mut deadline);
             let (received, remote, carrier) = exchange.await?;
+            #[cfg(feature = "cookies")]
+            if let Some(cookies) = &inner.config.cookies {
+                cookies.store(&received.head, &request.url);
+                if lent {
+                    Provider::take_back(&mut request);
+                }
+            }
             let status = received.head.status();
             let location = received.head.get("location");
             let next = inner

@@ -8,6 +8,8 @@ use heist_runtime::time::Timer;
 use http::HeaderMap;
 
 use super::connect::{self, connect};
+#[cfg(feature = "cookies")]
+use super::cookie::Provider;
 use super::deadline::Deadline;
 use super::error::{Cause, Error, Phase};
 use super::h1;
@@ -22,6 +24,8 @@ pub(super) struct Config {
     pub(super) default_headers: HeaderMap,
     pub(super) connect: connect::Config,
     pub(super) limits: h1::Limits,
+    #[cfg(feature = "cookies")]
+    pub(super) cookies: Option<Provider>,
 }
 
 /// A connection that is in use, with its slot.

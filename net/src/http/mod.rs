@@ -9,6 +9,7 @@
 //! | `url.rs` | [`IntoUrl`], and what a connection and a request need to know of a URL |
 //! | `redirect.rs` | [`Policy`], and the request that follows a redirect |
 //! | `deadline.rs` | one timer for a whole exchange |
+//! | `cookie/` | a jar of cookies (feature `cookies`) |
 //! | `guard.rs` | which addresses a crawler has no business with |
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
 //! | `transport.rs` | what carries the bytes: a socket, or something around one |
@@ -44,6 +45,8 @@ mod error;
 mod url;
 mod redirect;
 mod deadline;
+#[cfg(feature = "cookies")]
+pub mod cookie;
 mod guard;
 mod pool;
 mod transport;

@@ -7,6 +7,8 @@ use ::url::Url;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, Version};
 
+#[cfg(feature = "cookies")]
+use super::cookie::Cookie;
 use super::deadline::Deadline;
 use super::error::{Cause, Error, Phase};
 use super::exchange::Carrier;
@@ -91,6 +93,14 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.get(name)
+    }
+
+    /// The cookies that this response sets; lines that make no cookie are left out. Those of
+    /// redirects before it are in the client's store only.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(&self) -> impl Iterator<Item = Cookie<'_>> {
+        let lines = self.headers().get_all(http::header::SET_COOKIE);
+        lines.into_iter().filter_map(Cookie::from_header)
     }
 
     /// The head as it was parsed.
