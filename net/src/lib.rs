@@ -4,7 +4,7 @@
 //! - [`UdpSocket`], datagrams likewise
 //! - [`UnixStream`], [`UnixListener`], [`UnixDatagram`]: Unix sockets, which carry descriptors; the rest of them in
 //!   [`unix`]
-//! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses
+//! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses; [`dns`]: resolvers
 //! - [`io`]: the traits of readers and writers, and what is made of them, in tokio's names
 //! - [`http`]: an HTTP/1.1 client in the shape of reqwest
 //!
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+pub mod dns;
 mod ready;
 mod accept;
 mod tcp;

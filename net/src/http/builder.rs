@@ -13,6 +13,7 @@ use super::cookie::{CookieStore, Jar, Provider};
 use super::error::{Error, Phase};
 use super::exchange::Config;
 use super::h1;
+use super::names::Names;
 use super::pool::PoolLimits;
 use super::redirect::Policy;
 
@@ -29,6 +30,7 @@ pub struct ClientBuilder {
     public_only: bool,
     #[cfg(feature = "cookies")]
     cookies: Option<Provider>,
+    pub(super) names: Names,
     error: Option<Error>,
 }
 
@@ -60,6 +62,7 @@ impl ClientBuilder {
             public_only: false,
             #[cfg(feature = "cookies")]
             cookies: None,
+            names: Names::default(),
             error: None,
         }
     }
@@ -188,6 +191,7 @@ impl ClientBuilder {
         let config = Config {
             default_headers: self.default_headers,
             connect: connect::Config {
+                resolver: self.names.resolver(),
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
             },

@@ -1,11 +1,12 @@
 //! From a URL to a transport, one step after the other, each within what is left of the time to connect:
 //!
-//! 1. [`resolve`]: the addresses of the host;
-//! 2. [`allowed`]: those that may be connected to;
-//! 3. [`reach`]: a socket to the first of them that accepts.
+//! 1. [`resolve`]: the addresses of the host that may be connected to, or the first of them;
+//! 2. [`reach`]: a socket to the first of them that accepts.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::url::{Host, Url};
@@ -15,14 +16,24 @@ use super::deadline::Deadline;
 use super::error::{Error, Phase};
 use super::guard::is_public;
 use super::transport::Transport;
-use crate::{TcpStream, lookup_host};
+use crate::TcpStream;
+use crate::dns::{self, BoxError, Name, Parts, Resolve};
 
 /// What a client has to say about its connections.
-#[derive(Debug)]
 pub(super) struct Config {
+    pub(super) resolver: Arc<dyn Resolve>,
     /// For all steps together.
     pub(super) timeout: Option<Duration>,
     pub(super) public_only: bool,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("timeout", &self.timeout)
+            .field("public_only", &self.public_only)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The time for all steps: the deadline of the request, and the client's patience in connecting.
@@ -41,46 +52,63 @@ pub(super) async fn connect(
     deadline: &mut Deadline,
 ) -> Result<(Transport, SocketAddr), Error> {
     let mut budget = Budget::new(deadline, config.timeout);
-    let resolved = budget.spend(Phase::Resolve, resolve(url)).await??;
-    let addresses = allowed(config, resolved)?;
-    let (stream, remote) = reach(addresses, &mut budget).await?;
+    let resolved = budget.spend(Phase::Resolve, resolve(config, url)).await??;
+    let (stream, remote) = reach(resolved, &mut budget).await?;
     Ok((Transport::Tcp(stream), remote))
 }
 
-/// The addresses of the URL's host.
-async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let single = |address: IpAddr| Ok(vec![SocketAddr::new(address, port)]);
-    match url.host() {
-        Some(Host::Ipv4(address)) => single(address.into()),
-        Some(Host::Ipv6(address)) => single(address.into()),
-        Some(Host::Domain(name)) => match lookup_host((name, port)).await {
-            Ok(addresses) => Ok(addresses.collect()),
-            Err(error) => Err(Error::source(Phase::Resolve, error)),
-        },
-        None => Err(Error::plain(Phase::Resolve, "the URL has no host")),
-    }
+/// Addresses to connect to, at least one, and those that are still to come.
+struct Resolved {
+    addresses: Vec<SocketAddr>,
+    more: Option<Parts>,
 }
 
-/// Leaves out what the client must not connect to, and fails if nothing is left.
-fn allowed(config: &Config, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
-    addresses.retain(|address| !config.public_only || is_public(address.ip()));
-    if addresses.is_empty() {
+/// The addresses of the URL's host that may be connected to. An address that is allowed by itself may come with
+/// others that are not, so each is looked at, whenever it comes.
+async fn resolve(config: &Config, url: &Url) -> Result<Resolved, Error> {
+    let allowed: fn(&SocketAddr) -> bool = match config.public_only {
+        true => |address| is_public(address.ip()),
+        false => |_| true,
+    };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let single = |address: IpAddr| Resolved {
+        addresses: Vec::from_iter(Some(SocketAddr::new(address, port)).filter(allowed)),
+        more: None,
+    };
+    let resolved = match url.host() {
+        Some(Host::Ipv4(address)) => single(address.into()),
+        Some(Host::Ipv6(address)) => single(address.into()),
+        Some(Host::Domain(host)) => {
+            let failed = |error: BoxError| Error::source(Phase::Resolve, error);
+            let name: Name = host
+                .parse()
+                .map_err(|error: dns::Error| failed(error.into()))?;
+            let mut parts = Parts::new(config.resolver.resolve_parts(name), port).only(allowed);
+            let addresses = parts.first().await.map_err(failed)?;
+            Resolved {
+                addresses,
+                more: Some(parts),
+            }
+        }
+        None => return Err(Error::plain(Phase::Resolve, "the URL has no host")),
+    };
+    if resolved.addresses.is_empty() {
         let text = "the host has no address that may be connected to";
         return Err(Error::plain(Phase::Connect, text).with_remedy(
             "`block_private_addresses` excludes addresses of this machine and of private networks",
         ));
     }
-    Ok(addresses)
+    Ok(resolved)
 }
 
 /// Connects to the first address that accepts. They race (RFC 8305), and each gets its share of the time that is
 /// left, so that one that swallows packets does not use up the time of the others.
 async fn reach(
-    addresses: Vec<SocketAddr>,
+    resolved: Resolved,
     budget: &mut Budget<'_>,
 ) -> Result<(TcpStream, SocketAddr), Error> {
-    let race = TcpStream::connect_within(addresses, budget.left());
+    let Resolved { addresses, more } = resolved;
+    let race = TcpStream::connect_within(addresses, more, budget.left());
     let failed = |error| Error::source(Phase::Connect, error);
     let connected = budget.spend(Phase::Connect, race).await?;
     let (stream, remote) = connected.map_err(failed)?;

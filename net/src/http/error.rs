@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::deadline::TimedOut;
 use super::h1;
+use crate::dns;
 
 /// Why a request failed.
 ///
@@ -104,7 +105,10 @@ impl Error {
         let by_kernel = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
         match &self.inner.cause {
             Cause::TimedOut(_) => true,
-            Cause::Source(error) => error.downcast_ref().is_some_and(by_kernel),
+            Cause::Source(error) => {
+                error.downcast_ref().is_some_and(by_kernel)
+                    || error.downcast_ref().is_some_and(dns::Error::is_timeout)
+            }
             _ => false,
         }
     }
@@ -115,7 +119,8 @@ impl Error {
         matches!(self.inner.phase, Phase::Connect | Phase::Resolve)
     }
 
-    /// Whether the host's name could not be resolved.
+    /// Whether the host's name could not be resolved. The [`source`](StdError::source) is the resolver's error, with
+    /// those of this crate a [`dns::Error`] that tells causes apart.
     #[must_use]
     pub fn is_resolve(&self) -> bool {
         self.inner.phase == Phase::Resolve
@@ -210,6 +215,8 @@ impl Error {
                 Some("raise `max_response_size` if this much is expected")
             }
             (_, Cause::Codec(error)) if error.is_early_close() => Some("try again later"),
+            // Its message ends with its own.
+            (Phase::Resolve, Cause::Source(error)) if error.is::<dns::Error>() => None,
             (Phase::Resolve, _) => Some("check the host's name and the resolver's configuration"),
             (Phase::Connect, Cause::Source(_)) => Some("check that a server listens there"),
             (Phase::Send | Phase::Head | Phase::Body, Cause::Source(_)) => Some("try again later"),

@@ -18,7 +18,7 @@
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
 //! | `request.rs` | [`RequestBuilder`] |
 //! | `response.rs` | [`Response`], whose body streams |
-//! | `builder.rs` | [`ClientBuilder`] |
+//! | `builder.rs`, `names.rs` | [`ClientBuilder`] |
 //! | `client.rs` | [`Client`] |
 //!
 //! # How it works
@@ -56,6 +56,7 @@ mod exchange;
 mod request;
 mod response;
 mod builder;
+mod names;
 mod client;
 #[cfg(fuzzing)]
 #[doc(hidden)]

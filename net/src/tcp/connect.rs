@@ -2,8 +2,8 @@
 //!
 //! The addresses take turns between the two families, and each attempt has a head start of 250 ms before the
 //! next; one that fails lets the next begin at once. The first that is connected wins, and the others are
-//! closed. The resolver yields both families at once, so there is no answer to wait for in between (the
-//! RFC's "resolution delay").
+//! closed. A resolver may yield addresses while others are being tried already; they take their turns among those
+//! that wait. How long it waits for the better family (the RFC's "resolution delay") is the resolver's to know.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -19,6 +19,7 @@ use heist_runtime::time::{Instant, Timer};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::addr::no_address;
+use crate::dns::Parts;
 
 /// The "connection attempt delay" that the RFC recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -28,19 +29,24 @@ const LEAST_HEAD_START: Duration = Duration::from_millis(10);
 
 /// The socket of the first address that accepts.
 pub(super) async fn first(addresses: Vec<SocketAddr>) -> io::Result<SharedFd> {
-    race(addresses, None).await.map(|(fd, _)| fd)
+    race(addresses, None, None).await.map(|(fd, _)| fd)
 }
 
-/// The socket of the first address that accepts, and which one that is. When the time to connect has an end, the head
-/// starts are short enough for every address to get a share of it.
+/// The socket of the first address that accepts, and which one that is; `more` addresses may come meanwhile. When the
+/// time to connect has an end, the head starts are short enough for every address to get a share of it.
 pub(super) fn race(
     addresses: Vec<SocketAddr>,
+    more: Option<Parts>,
     patience: Option<Duration>,
 ) -> impl Future<Output = io::Result<(SharedFd, SocketAddr)>> {
+    let v4_first = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let mut race = Race {
-        head_start: head_start(addresses.len(), patience),
-        waiting: in_turns(addresses),
+        count: addresses.len(),
+        patience,
+        waiting: in_turns(addresses, v4_first),
+        more,
         attempts: Vec::new(),
+        begun: None,
         next: None,
         last: None,
     };
@@ -57,8 +63,10 @@ fn head_start(addresses: usize, patience: Option<Duration>) -> Duration {
 
 /// The addresses in the order they are tried: as the resolver has sorted them, but the families take turns,
 /// so that one that does not work costs one head start.
-fn in_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let v4_first = addresses.first().is_some_and(SocketAddr::is_ipv4);
+fn in_turns(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    v4_first: bool,
+) -> VecDeque<SocketAddr> {
     let (first, second): (Vec<_>, Vec<_>) = addresses
         .into_iter()
         .partition(|address| address.is_ipv4() == v4_first);
@@ -93,8 +101,14 @@ impl Attempt {
 
 struct Race {
     waiting: VecDeque<SocketAddr>,
+    /// Addresses that are still to come.
+    more: Option<Parts>,
+    /// How many addresses there were in all.
+    count: usize,
+    patience: Option<Duration>,
     attempts: Vec<Attempt>,
-    head_start: Duration,
+    /// The last attempt: when it began, and whether it was one of IPv4.
+    begun: Option<(Instant, bool)>,
     /// Until the next attempt begins.
     next: Option<Timer>,
     last: Option<io::Error>,
@@ -102,6 +116,7 @@ struct Race {
 
 impl Race {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SharedFd, SocketAddr)>> {
+        self.take_more(cx);
         loop {
             let mut has_failed = false;
             let mut at = 0;
@@ -122,6 +137,9 @@ impl Race {
                 return Poll::Pending;
             }
             let Some(address) = self.waiting.pop_front() else {
+                if self.more.is_some() {
+                    return Poll::Pending;
+                }
                 let error = self.last.take();
                 return Poll::Ready(Err(error.unwrap_or_else(|| no_address("connect"))));
             };
@@ -129,9 +147,34 @@ impl Race {
                 Ok(attempt) => self.attempts.push(attempt),
                 Err(error) => self.last = Some(error),
             }
-            self.next =
-                (!self.waiting.is_empty()).then(|| Timer::new(Instant::now() + self.head_start));
+            self.begun = Some((Instant::now(), address.is_ipv4()));
+            self.set_next();
         }
+    }
+
+    /// Takes the addresses that have come meanwhile. The next attempt is one of the other family, if there is one.
+    fn take_more(&mut self, cx: &mut Context<'_>) {
+        while let Some(more) = &mut self.more {
+            let Poll::Ready(part) = more.poll_more(cx) else {
+                return;
+            };
+            let Some(addresses) = part else {
+                self.more = None;
+                return;
+            };
+            self.count += addresses.len();
+            let v4_first = self.begun.is_some_and(|(_, was_v4)| !was_v4);
+            let all = std::mem::take(&mut self.waiting);
+            self.waiting = in_turns(all.into_iter().chain(addresses), v4_first);
+            self.set_next();
+        }
+    }
+
+    /// Sets the timer for the next attempt, a head start after the last one began.
+    fn set_next(&mut self) {
+        let begun = self.begun.filter(|_| !self.waiting.is_empty());
+        let head_start = head_start(self.count, self.patience);
+        self.next = begun.map(|(begun, _)| Timer::new(begun + head_start));
     }
 
     /// Whether another attempt begins now, or with none left, the race is lost.
@@ -166,7 +209,9 @@ mod tests {
             ("1.1.1.1 2.2.2.2", "1.1.1.1 2.2.2.2"),
         ];
         for (given, expected) in cases {
-            assert_eq!(in_turns(parse(given)), parse(expected), "{given}");
+            let given_v4_first = given.starts_with('1');
+            let order = in_turns(parse(given), given_v4_first);
+            assert_eq!(order, parse(expected), "{given}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::connect;
 use super::io::{Reader, RecvBuf, Writer};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
+use crate::dns::{Name, Parts, Resolve, into_io};
 use crate::io::{AsyncReadExt, read_through, write_through};
 
 /// A TCP connection.
@@ -61,13 +62,54 @@ impl TcpStream {
         connect::first(to.resolve().await?).await.map(Self::from_fd)
     }
 
-    /// As [`connect`](Self::connect), with the address that won. Every address gets a share of `patience`; that it is
-    /// over is the caller's to notice.
+    /// As [`connect`](Self::connect), with a resolver of one's choice instead of the system's. Connecting begins when
+    /// the first addresses are known.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when `host` is no name, those of the resolver, or of the last address that failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the lookup and closes the sockets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist_net::TcpStream;
+    /// use heist_net::dns::SystemResolver;
+    ///
+    /// # heist_runtime::block_on(async {
+    /// # let listener = heist_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let port = listener.local_addr()?.port();
+    /// let resolver = SystemResolver::with_concurrency(4);
+    /// let stream = TcpStream::connect_with(&resolver, "localhost", port).await?;
+    /// # drop(stream);
+    /// # Ok::<(), std::io::Error>(()) }).unwrap();
+    /// ```
+    pub async fn connect_with<R: Resolve + ?Sized>(
+        resolver: &R,
+        host: &str,
+        port: u16,
+    ) -> io::Result<Self> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Self::connect((address, port)).await;
+        }
+        let name: Name = host.parse()?;
+        let mut parts = Parts::new(resolver.resolve_parts(name), port);
+        let addresses = parts.first().await.map_err(into_io)?;
+        let (stream, _) = Self::connect_within(addresses, Some(parts), None).await?;
+        Ok(stream)
+    }
+
+    /// As [`connect`](Self::connect), with the address that won, while more of them may come. Every address gets a
+    /// share of `patience`; that it is over is the caller's to notice.
     pub(crate) async fn connect_within(
         addresses: Vec<SocketAddr>,
+        more: Option<Parts>,
         patience: Option<Duration>,
     ) -> io::Result<(Self, SocketAddr)> {
-        let (fd, address) = connect::race(addresses, patience).await?;
+        let (fd, address) = connect::race(addresses, more, patience).await?;
         Ok((Self::from_fd(fd), address))
     }
 

@@ -1,0 +1,33 @@
+//! Names of hosts and their addresses, in the shape of reqwest's `dns`.
+//!
+//! - [`name`]: [`Name`], what may be looked up at all, and what is never asked for
+//! - [`error`]: [`Error`], the causes told apart
+//! - [`resolve`]: [`Resolve`], to bring a resolver of one's own
+//! - [`cache`], [`shared`]: answers for their time, and lookups that several callers share
+//! - [`system`]: [`SystemResolver`], the system's on the blocking pool
+//! - [`overrides`]: [`Overrides`], names that are given their addresses by hand
+//! - [`parts`]: addresses as they come, for whoever connects
+//!
+//! # Which resolver?
+//!
+//! [`lookup_host`](crate::lookup_host) and [`TcpStream::connect`](crate::TcpStream::connect) ask the system, and so
+//! does the [`Client`](crate::http::Client) unless it is given a resolver. For a resolver of one's choice there are
+//! [`TcpStream::connect_with`](crate::TcpStream::connect_with) and
+//! [`ClientBuilder::dns_resolver`](crate::http::ClientBuilder::dns_resolver).
+
+mod name;
+mod error;
+mod resolve;
+mod cache;
+mod shared;
+mod system;
+mod overrides;
+mod parts;
+
+pub use error::Error;
+pub use name::Name;
+pub use overrides::Overrides;
+pub use resolve::{Addrs, BoxError, Resolve, Resolving, ResolvingParts};
+pub use system::SystemResolver;
+
+pub(crate) use parts::{Parts, into_io};
