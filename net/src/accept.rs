@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use heist_runtime::ops::{Acceptor, SharedFd};
+use heist_runtime::scope::Leaf;
 use heist_runtime::time::{Instant, Timer};
 
 /// Connections the kernel holds until they are accepted.
@@ -62,7 +63,6 @@ impl Wake for Waiters {
 }
 
 impl Incoming {
-    #[track_caller]
     pub(crate) fn new(fd: SharedFd) -> Self {
         let acceptor = Acceptor::new(fd.clone());
         Self {
@@ -81,11 +81,17 @@ impl Incoming {
 
     /// The next connection for which `open` has no error: one that was reset before anybody could look at it
     /// is as if it had never come.
+    ///
+    /// Pending in a cancelled scope. That is asked at every poll: the listener is shared, and knows nothing of the
+    /// waits of each.
+    #[track_caller]
     pub(crate) fn poll_accept<T>(
         &self,
         cx: &Context<'_>,
         open: impl FnMut(OwnedFd) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        let leaf = Leaf::here();
+        ready!(leaf.start());
         // Before the look: a connection that comes afterwards wakes this task.
         self.waiters.add(cx.waker());
         let waker = Waker::from(self.waiters.clone());
@@ -96,10 +102,11 @@ impl Incoming {
                 .unwrap_or_else(PoisonError::into_inner);
             accepting.poll(&mut Context::from_waker(&waker), open)
         };
-        if outcome.is_ready() {
-            // Others may find more.
-            waker.wake();
+        if outcome.is_pending() {
+            return leaf.pending();
         }
+        // Others may find more.
+        waker.wake();
         outcome
     }
 }

@@ -1,10 +1,10 @@
 //! The methods of buffered readers, and what splits them.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use heist_runtime::scope::leaf_fn;
 use heist_sync::stream::Stream;
 
 use super::AsyncBufRead;
@@ -27,7 +27,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// Loses nothing.
     fn fill_buf(&mut self) -> impl Future<Output = io::Result<&[u8]>> + Send {
         async move {
-            poll_fn(|cx| self.poll_fill_buf(cx).map_ok(drop)).await?;
+            leaf_fn(|cx| self.poll_fill_buf(cx).map_ok(drop)).await?;
             // Ready again: what was shown has not been taken.
             let mut cx = Context::from_waker(std::task::Waker::noop());
             match self.poll_fill_buf(&mut cx) {
@@ -47,13 +47,14 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// # Cancel safety
     ///
     /// Loses nothing: what a dropped `read_until` has read is in `into`, and another call goes on from there.
+    #[track_caller]
     fn read_until(
         &mut self,
         delimiter: u8,
         into: &mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>> + Send {
         let before = into.len();
-        poll_fn(move |cx| {
+        leaf_fn(move |cx| {
             ready!(poll_until(self, cx, delimiter, into))?;
             Poll::Ready(Ok(into.len() - before))
         })
@@ -70,15 +71,17 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// # Cancel safety
     ///
     /// Loses nothing (tokio's does): what a dropped `read_line` has read is put back, and `into` is as it was.
+    #[track_caller]
     fn read_line<'a>(
         &'a mut self,
         into: &'a mut String,
     ) -> impl Future<Output = io::Result<usize>> + Send {
-        ReadLine {
+        let mut reading = ReadLine {
             reader: self,
             into,
             line: Vec::new(),
-        }
+        };
+        leaf_fn(move |cx| reading.poll(cx))
     }
 
     /// The lines, without their ends (`\n` or `\r\n`).
@@ -134,18 +137,15 @@ struct ReadLine<'a, R: AsyncBufRead + ?Sized> {
     line: Vec<u8>,
 }
 
-impl<R: AsyncBufRead + ?Sized> Future for ReadLine<'_, R> {
-    type Output = io::Result<usize>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        ready!(poll_until(this.reader, cx, b'\n', &mut this.line))?;
-        let line = String::from_utf8(std::mem::take(&mut this.line)).map_err(|_| not_utf8())?;
-        if this.into.is_empty() && this.into.capacity() < line.len() {
-            *this.into = line;
-            return Poll::Ready(Ok(this.into.len()));
+impl<R: AsyncBufRead + ?Sized> ReadLine<'_, R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(poll_until(self.reader, cx, b'\n', &mut self.line))?;
+        let line = String::from_utf8(std::mem::take(&mut self.line)).map_err(|_| not_utf8())?;
+        if self.into.is_empty() && self.into.capacity() < line.len() {
+            *self.into = line;
+            return Poll::Ready(Ok(self.into.len()));
         }
-        this.into.push_str(&line);
+        self.into.push_str(&line);
         Poll::Ready(Ok(line.len()))
     }
 }
@@ -200,8 +200,9 @@ impl<R: AsyncBufRead> Lines<R> {
     /// # Cancel safety
     ///
     /// Loses nothing: half a line is kept for the next call.
-    pub async fn next_line(&mut self) -> io::Result<Option<String>> {
-        poll_fn(|cx| self.poll_next_line(cx)).await
+    #[track_caller]
+    pub fn next_line(&mut self) -> impl Future<Output = io::Result<Option<String>>> + Send {
+        leaf_fn(|cx| self.poll_next_line(cx))
     }
 
     /// As [`next_line`](Self::next_line), for hand-written futures.
@@ -265,8 +266,9 @@ impl<R: AsyncBufRead> Split<R> {
     /// # Cancel safety
     ///
     /// Loses nothing: half a part is kept for the next call.
-    pub async fn next_segment(&mut self) -> io::Result<Option<Vec<u8>>> {
-        poll_fn(|cx| self.poll_next_segment(cx)).await
+    #[track_caller]
+    pub fn next_segment(&mut self) -> impl Future<Output = io::Result<Option<Vec<u8>>>> + Send {
+        leaf_fn(|cx| self.poll_next_segment(cx))
     }
 
     /// As [`next_segment`](Self::next_segment), for hand-written futures.

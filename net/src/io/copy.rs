@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
+
+use heist_runtime::scope::leaf_fn;
 
 use super::{AsyncRead, AsyncWrite};
 use crate::RecvBuf;
@@ -21,15 +22,21 @@ use crate::RecvBuf;
 ///
 /// Loses nothing (tokio's does): what a dropped `copy` has read and not written is put back, so that another call
 /// goes on from there. How much was written until then it does not say.
-pub async fn copy<R, W>(reader: &mut R, writer: &mut W) -> io::Result<u64>
+#[track_caller]
+pub fn copy<'a, R, W>(
+    reader: &'a mut R,
+    writer: &'a mut W,
+) -> impl Future<Output = io::Result<u64>> + Send
 where
     R: AsyncRead + ?Sized,
     W: AsyncWrite + ?Sized,
 {
-    let mut pump = Pump::new(&mut *reader);
-    poll_fn(|cx| pump.poll_all(cx, writer)).await?;
-    poll_fn(|cx| writer.poll_flush(cx)).await?;
-    Ok(pump.written)
+    let mut pump = Pump::new(reader);
+    leaf_fn(move |cx| {
+        ready!(pump.poll_all(cx, writer))?;
+        ready!(writer.poll_flush(cx))?;
+        Poll::Ready(Ok(pump.written))
+    })
 }
 
 /// [`copy`] in both directions at a time, until both have ended. Yields how many bytes went from `a` to `b`, and from
@@ -46,7 +53,11 @@ where
 /// # Cancel safety
 ///
 /// Loses nothing, as [`copy`]; another call goes on from there.
-pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
+#[track_caller]
+pub fn copy_bidirectional<'a, A, B>(
+    a: &'a mut A,
+    b: &'a mut B,
+) -> impl Future<Output = io::Result<(u64, u64)>> + Send
 where
     A: AsyncRead + AsyncWrite + ?Sized,
     B: AsyncRead + AsyncWrite + ?Sized,
@@ -57,7 +68,7 @@ where
         there: Direction::default(),
         back: Direction::default(),
     };
-    poll_fn(|cx| both.poll(cx)).await
+    leaf_fn(move |cx| both.poll(cx))
 }
 
 /// Reads, and writes what it has read.
@@ -65,6 +76,7 @@ struct Pump<'a, R: AsyncRead + ?Sized> {
     reader: &'a mut R,
     held: Option<RecvBuf>,
     written: u64,
+    ended: bool,
 }
 
 impl<'a, R: AsyncRead + ?Sized> Pump<'a, R> {
@@ -73,15 +85,22 @@ impl<'a, R: AsyncRead + ?Sized> Pump<'a, R> {
             reader,
             held: None,
             written: 0,
+            ended: false,
         }
     }
 
+    /// Ready at the end, and from then on.
     fn poll_all<W: AsyncWrite + ?Sized>(
         &mut self,
         cx: &mut Context<'_>,
         writer: &mut W,
     ) -> Poll<io::Result<()>> {
-        poll_pump(self.reader, writer, &mut self.held, &mut self.written, cx)
+        if !self.ended {
+            let (held, written) = (&mut self.held, &mut self.written);
+            ready!(poll_pump(self.reader, writer, held, written, cx))?;
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

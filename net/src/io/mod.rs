@@ -57,3 +57,4 @@ pub use unread::Unread;
 pub use write::AsyncWriteExt;
 
 pub(crate) use forward::{read_through, write_through};
+pub(crate) use read::ReadExact;

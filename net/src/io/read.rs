@@ -1,11 +1,10 @@
 //! The methods of readers.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
+use heist_runtime::scope::leaf_fn;
 
 use super::AsyncRead;
 use crate::RecvBuf;
@@ -41,8 +40,9 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Cancel safety
     ///
     /// Loses nothing.
+    #[track_caller]
     fn recv(&mut self) -> impl Future<Output = io::Result<Option<RecvBuf>>> + Send {
-        poll_fn(|cx| self.poll_recv(cx))
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// Waits for bytes and copies them into `into`. Yields how many; 0 at the end, or when `into` is empty.
@@ -54,8 +54,9 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Cancel safety
     ///
     /// Loses nothing: a dropped `read` has read nothing.
+    #[track_caller]
     fn read(&mut self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-        poll_fn(|cx| self.poll_read(cx, into))
+        leaf_fn(|cx| self.poll_read(cx, into))
     }
 
     /// Waits for bytes and appends them to `into`, as many as it has room for. Yields how many; 0 at the end, or
@@ -68,11 +69,12 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Cancel safety
     ///
     /// Loses nothing: a dropped `read_buf` has read nothing.
+    #[track_caller]
     fn read_buf<B: BufMut + Send + ?Sized>(
         &mut self,
         into: &mut B,
     ) -> impl Future<Output = io::Result<usize>> + Send {
-        poll_fn(|cx| poll_read_buf(self, cx, into))
+        leaf_fn(|cx| poll_read_buf(self, cx, into))
     }
 
     /// Fills `into` entirely, and yields its length.
@@ -84,15 +86,13 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Cancel safety
     ///
     /// Loses nothing (tokio's does): what a dropped `read_exact` has read is put back.
+    #[track_caller]
     fn read_exact<'a>(
         &'a mut self,
         into: &'a mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + Send {
-        ReadExact {
-            reader: self,
-            into,
-            filled: 0,
-        }
+        let mut reading = ReadExact::new(self, into);
+        leaf_fn(move |cx| reading.poll(cx))
     }
 
     /// Reads to the end and appends it all to `into`. Yields how much.
@@ -104,12 +104,13 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Cancel safety
     ///
     /// Loses nothing: what a dropped `read_to_end` has read is in `into`, and another call goes on from there.
+    #[track_caller]
     fn read_to_end(
         &mut self,
         into: &mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>> + Send {
         let before = into.len();
-        poll_fn(move |cx| {
+        leaf_fn(move |cx| {
             while let Some(bytes) = ready!(self.poll_recv(cx))? {
                 into.extend_from_slice(&bytes);
             }
@@ -128,16 +129,18 @@ pub trait AsyncReadExt: AsyncRead {
     ///
     /// Loses nothing (tokio's does): what a dropped `read_to_string` has read is in `into`, and half a character is
     /// put back.
+    #[track_caller]
     fn read_to_string<'a>(
         &'a mut self,
         into: &'a mut String,
     ) -> impl Future<Output = io::Result<usize>> + Send {
-        ReadToString {
+        let mut reading = ReadToString {
             before: into.len(),
             reader: self,
             into,
             half: Vec::new(),
-        }
+        };
+        leaf_fn(move |cx| reading.poll(cx))
     }
 }
 
@@ -165,26 +168,31 @@ pub(crate) fn poll_read_buf<R: AsyncRead + ?Sized, B: BufMut + ?Sized>(
 }
 
 /// See [`AsyncReadExt::read_exact`].
-struct ReadExact<'a, R: AsyncRead + ?Sized> {
+pub(crate) struct ReadExact<'a, R: AsyncRead + ?Sized> {
     reader: &'a mut R,
     into: &'a mut [u8],
     filled: usize,
 }
 
-impl<R: AsyncRead + ?Sized> Future for ReadExact<'_, R> {
-    type Output = io::Result<usize>;
+impl<'a, R: AsyncRead + ?Sized> ReadExact<'a, R> {
+    pub(crate) fn new(reader: &'a mut R, into: &'a mut [u8]) -> Self {
+        Self {
+            reader,
+            into,
+            filled: 0,
+        }
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        while this.filled < this.into.len() {
-            match ready!(this.reader.poll_read(cx, &mut this.into[this.filled..]))? {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while self.filled < self.into.len() {
+            match ready!(self.reader.poll_read(cx, &mut self.into[self.filled..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                count => this.filled += count,
+                count => self.filled += count,
             }
         }
         // Delivered: nothing to put back.
-        this.filled = 0;
-        Poll::Ready(Ok(this.into.len()))
+        self.filled = 0;
+        Poll::Ready(Ok(self.into.len()))
     }
 }
 
@@ -206,24 +214,21 @@ struct ReadToString<'a, R: AsyncRead + ?Sized> {
     half: Vec<u8>,
 }
 
-impl<R: AsyncRead + ?Sized> Future for ReadToString<'_, R> {
-    type Output = io::Result<usize>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        while let Some(bytes) = ready!(this.reader.poll_recv(cx))? {
-            if this.half.is_empty() {
-                push_valid(this.into, &bytes, &mut this.half)
+impl<R: AsyncRead + ?Sized> ReadToString<'_, R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while let Some(bytes) = ready!(self.reader.poll_recv(cx))? {
+            if self.half.is_empty() {
+                push_valid(self.into, &bytes, &mut self.half)
             } else {
-                let mut joined = std::mem::take(&mut this.half);
+                let mut joined = std::mem::take(&mut self.half);
                 joined.extend_from_slice(&bytes);
-                push_valid(this.into, &joined, &mut this.half)
+                push_valid(self.into, &joined, &mut self.half)
             }?;
         }
-        if !this.half.is_empty() {
+        if !self.half.is_empty() {
             return Poll::Ready(Err(not_utf8()));
         }
-        Poll::Ready(Ok(this.into.len() - this.before))
+        Poll::Ready(Ok(self.into.len() - self.before))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Reading and writing a connected socket.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Op, PollReady, Receiver, SharedFd};
-use heist_runtime::scope::{PollLeaf, cancel_requested};
+use heist_runtime::scope::Leaf;
 use socket2::SockRef;
 
 use crate::io::Unread;
@@ -35,7 +35,10 @@ impl Reader {
         self.receiver.fd()
     }
 
+    /// Pending in a cancelled scope, as all that reads.
+    #[track_caller]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
+        ready!(Leaf::here().start());
         match self.rest.take() {
             Some(rest) => Poll::Ready(Ok(Some(rest))),
             None => self.receiver.poll_recv(cx),
@@ -46,6 +49,8 @@ impl Reader {
         self.rest.put_back(bytes);
     }
 
+    /// What was shown is shown again in a cancelled scope as well.
+    #[track_caller]
     pub(crate) fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.rest.is_empty()
             && let Some(received) = ready!(self.receiver.poll_recv(cx))?
@@ -59,11 +64,13 @@ impl Reader {
         self.rest.consume(count);
     }
 
+    #[track_caller]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(Leaf::here().start());
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -86,15 +93,13 @@ impl Reader {
         if !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return false;
         }
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.receiver.poll_recv(&mut cx) {
-            Poll::Pending => true,
-            Poll::Ready(received) => {
-                if let Ok(Some(received)) = received {
-                    self.rest.put_back(received);
-                }
+        match self.receiver.try_recv() {
+            Ok(Some(received)) => {
+                self.rest.put_back(received);
                 false
             }
+            Ok(None) => false,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 }
@@ -118,17 +123,14 @@ pub(crate) struct Writer {
     waiting: Option<Op<PollReady>>,
     /// The direction has been ended: once both have, the kernel knows the connection no more.
     is_shut: bool,
-    leaf: PollLeaf,
 }
 
 impl Writer {
-    #[track_caller]
     pub(crate) fn new(fd: SharedFd) -> Self {
         Self {
             fd,
             waiting: None,
             is_shut: false,
-            leaf: PollLeaf::here(),
         }
     }
 
@@ -136,6 +138,7 @@ impl Writer {
         &self.fd
     }
 
+    #[track_caller]
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,6 +149,7 @@ impl Writer {
         })
     }
 
+    #[track_caller]
     pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
@@ -158,22 +162,24 @@ impl Writer {
 
     /// Sends until the socket does not ask to wait. In a cancelled scope nothing is sent any more, so what
     /// was not told to be written has not been.
+    #[track_caller]
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        ready!(self.leaf.start());
-        if self.waiting.is_some() && cancel_requested() {
+        let leaf = Leaf::here();
+        // At every poll, since nothing says whose wait it is.
+        if leaf.start().is_pending() {
             // Dropped and not polled: the wait may outlive the future that began it, and must not keep a
             // scope waiting for the kernel's answer.
             self.waiting = None;
-            let pending = self.leaf.polled(Poll::Pending);
-            self.leaf.reset();
-            return pending;
+            return Poll::Pending;
         }
-        let sent = self.poll_started(cx, send);
-        self.leaf.polled(sent)
+        match self.poll_started(cx, send) {
+            Poll::Pending => leaf.pending(),
+            ready => ready,
+        }
     }
 
     fn poll_started(
@@ -195,27 +201,6 @@ impl Writer {
                 outcome => return Poll::Ready(outcome),
             }
         }
-    }
-
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.leaf.reset();
-        poll_fn(|cx| self.poll_write(cx, bytes)).await
-    }
-
-    pub(crate) async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.leaf.reset();
-        poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
-    }
-
-    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let count = self.write(bytes).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[count..];
-        }
-        Ok(())
     }
 
     /// Sockets send at once.

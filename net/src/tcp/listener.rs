@@ -1,12 +1,13 @@
 //! Accepting TCP connections.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::SharedFd;
+use heist_runtime::scope::leaf_fn;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::stream::{TcpStream, inet};
@@ -94,11 +95,15 @@ impl TcpListener {
     ///
     /// Loses no connection: one that arrives after the drop is there for the next call, and closed with
     /// the listener.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        leaf_fn(|cx| self.poll_accept(cx))
     }
 
     /// As [`accept`](Self::accept), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what has come stays here.
+    #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.incoming.poll_accept(cx, |fd| {
             let stream = TcpStream::from_fd(SharedFd::new(fd));

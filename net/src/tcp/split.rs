@@ -1,17 +1,18 @@
 //! The two halves of a connection.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::{BufResult, IoBuf};
+use heist_runtime::scope::leaf_fn;
 
 use super::io::{self as transfer, Reader, RecvBuf, Writer};
 use super::stream::TcpStream;
-use crate::io::{AsyncReadExt, read_through, write_through};
+use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
 
 /// The reading half of a [`TcpStream`], from [`TcpStream::into_split`].
 #[derive(Debug)]
@@ -49,11 +50,13 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Option<RecvBuf>>> + Send {
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// As [`TcpStream::poll_recv`].
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
         self.reader.poll_recv(cx)
     }
@@ -63,11 +66,13 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.reader.poll_read(cx, into)).await
+    #[track_caller]
+    pub fn read(&mut self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        leaf_fn(|cx| self.poll_read(cx, into))
     }
 
     /// As [`TcpStream::poll_read`].
+    #[track_caller]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         self.reader.poll_read(cx, into)
     }
@@ -77,8 +82,13 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
-        AsyncReadExt::read_exact(self, into).await.map(drop)
+    #[track_caller]
+    pub fn read_exact<'a>(
+        &'a mut self,
+        into: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let mut reading = ReadExact::new(self, into);
+        leaf_fn(move |cx| reading.poll(cx).map_ok(drop))
     }
 
     /// Puts the halves of one connection together again.
@@ -108,8 +118,9 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes).await
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write(self, bytes)
     }
 
     /// As [`TcpStream::write_vectored`].
@@ -117,8 +128,12 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.writer.write_vectored(parts).await
+    #[track_caller]
+    pub fn write_vectored(
+        &mut self,
+        parts: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write_vectored(self, parts)
     }
 
     /// As [`TcpStream::write_all`].
@@ -126,8 +141,12 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes).await
+    #[track_caller]
+    pub fn write_all<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        AsyncWriteExt::write_all(self, bytes)
     }
 
     /// As [`TcpStream::write_all_owned`].

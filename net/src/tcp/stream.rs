@@ -1,6 +1,6 @@
 //! One TCP connection.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use heist_runtime::ops::{BufResult, IoBuf, SharedFd};
+use heist_runtime::scope::leaf_fn;
 use socket2::{SockAddr, SockRef};
 
 use super::connect;
@@ -15,7 +16,7 @@ use super::io::{Reader, RecvBuf, Writer};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
 use crate::dns::{Name, Parts, Resolve, into_io};
-use crate::io::{AsyncReadExt, read_through, write_through};
+use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
 
 /// A TCP connection.
 ///
@@ -149,11 +150,15 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Loses nothing: what arrives after the drop is there for the next call.
-    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Option<RecvBuf>>> + Send {
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// As [`recv`](Self::recv), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what has arrived stays here.
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
         self.reader.poll_recv(cx)
     }
@@ -168,11 +173,13 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Loses nothing; bytes that do not fit are kept for the next call.
-    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, into)).await
+    #[track_caller]
+    pub fn read(&mut self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        leaf_fn(|cx| self.poll_read(cx, into))
     }
 
-    /// As [`read`](Self::read), for hand-written futures.
+    /// As [`read`](Self::read), for hand-written futures. Pending in a cancelled scope.
+    #[track_caller]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         self.reader.poll_read(cx, into)
     }
@@ -187,8 +194,13 @@ impl TcpStream {
     ///
     /// Loses nothing (tokio's does): what a dropped or failed `read_exact` has read is there for the next
     /// call.
-    pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
-        AsyncReadExt::read_exact(self, into).await.map(drop)
+    #[track_caller]
+    pub fn read_exact<'a>(
+        &'a mut self,
+        into: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let mut reading = ReadExact::new(self, into);
+        leaf_fn(move |cx| reading.poll(cx).map_ok(drop))
     }
 
     /// Writes part of `bytes`, at least one unless it is empty. Yields how many.
@@ -200,11 +212,13 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// A dropped `write` has written nothing.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes).await
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write(self, bytes)
     }
 
-    /// As [`write`](Self::write), for hand-written futures.
+    /// As [`write`](Self::write), for hand-written futures. Pending in a cancelled scope.
+    #[track_caller]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.writer.poll_write(cx, bytes)
     }
@@ -218,8 +232,12 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// A dropped `write_vectored` has written nothing.
-    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.writer.write_vectored(parts).await
+    #[track_caller]
+    pub fn write_vectored(
+        &mut self,
+        parts: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write_vectored(self, parts)
     }
 
     /// Writes all of `bytes`.
@@ -232,8 +250,12 @@ impl TcpStream {
     ///
     /// A dropped `write_all` may have written a part, and does not say how much; use
     /// [`write`](Self::write) in a loop to know.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes).await
+    #[track_caller]
+    pub fn write_all<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        AsyncWriteExt::write_all(self, bytes)
     }
 
     /// Writes all of an owned buffer through the ring and gives it back. For large buffers: the kernel

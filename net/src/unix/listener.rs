@@ -1,6 +1,6 @@
 //! Accepting Unix connections.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::SharedFd;
+use heist_runtime::scope::leaf_fn;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::addr::{from_socket2, of_path, to_socket2};
@@ -88,11 +89,15 @@ impl UnixListener {
     ///
     /// Loses no connection: one that arrives after the drop is there for the next call, and closed with
     /// the listener.
-    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, SocketAddr)>> + Send {
+        leaf_fn(|cx| self.poll_accept(cx))
     }
 
     /// As [`accept`](Self::accept), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what has come stays here.
+    #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         self.incoming.poll_accept(cx, |fd| {
             let stream = UnixStream::from_fd(SharedFd::new(fd));

@@ -1,16 +1,17 @@
 //! The two halves of a connection.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::{BufResult, IoBuf};
+use heist_runtime::scope::leaf_fn;
 
 use super::stream::UnixStream;
-use crate::io::{read_through, write_through};
+use crate::io::{AsyncWriteExt, read_through, write_through};
 use crate::tcp::io::{self as transfer, Reader, RecvBuf, Writer};
 
 /// The reading half of a [`UnixStream`], from [`UnixStream::into_split`].
@@ -49,11 +50,13 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Option<RecvBuf>>> + Send {
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// As [`UnixStream::poll_recv`].
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
         self.reader.poll_recv(cx)
     }
@@ -63,8 +66,9 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.reader.poll_read(cx, into)).await
+    #[track_caller]
+    pub fn read(&mut self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        leaf_fn(|cx| self.reader.poll_read(cx, into))
     }
 
     /// Puts the halves of one connection together again.
@@ -94,8 +98,9 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes).await
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write(self, bytes)
     }
 
     /// As [`UnixStream::write_vectored`].
@@ -103,8 +108,12 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.writer.write_vectored(parts).await
+    #[track_caller]
+    pub fn write_vectored(
+        &mut self,
+        parts: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write_vectored(self, parts)
     }
 
     /// As [`UnixStream::write_all`].
@@ -112,8 +121,12 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes).await
+    #[track_caller]
+    pub fn write_all<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        AsyncWriteExt::write_all(self, bytes)
     }
 
     /// As [`UnixStream::write_all_owned`].

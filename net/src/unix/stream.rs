@@ -1,6 +1,6 @@
 //! One Unix connection.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use heist_runtime::ops::{self, BufResult, IoBuf, SharedFd};
-use heist_runtime::scope::Leaf;
+use heist_runtime::scope::leaf_fn;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::UCred;
@@ -17,7 +17,7 @@ use super::addr::{from_socket2, of_path, to_socket2};
 use super::ancillary::{self, WithFds};
 use super::patience::Patience;
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use crate::io::{AsyncReadExt, read_through, write_through};
+use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
 use crate::ready::{READABLE, WRITABLE, when};
 use crate::tcp::io::{Reader, RecvBuf, Writer};
 
@@ -72,8 +72,7 @@ impl UnixStream {
     ///
     /// Dropping it closes the socket.
     pub async fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
-        let leaf = Leaf::here();
-        poll_fn(|_| leaf.start()).await;
+        leaf_fn(|_| Poll::Ready(())).await;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         let address = to_socket2(address)?;
         let mut patience = Patience::new();
@@ -150,11 +149,15 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// Loses nothing: what arrives after the drop is there for the next call.
-    pub async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Option<RecvBuf>>> + Send {
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// As [`recv`](Self::recv), for hand-written futures.
+    ///
+    /// In a cancelled scope it is pending, and what has arrived stays here.
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
         self.reading().poll_recv(cx)
     }
@@ -169,11 +172,13 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// Loses nothing; bytes that do not fit are kept for the next call.
-    pub async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, into)).await
+    #[track_caller]
+    pub fn read(&mut self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        leaf_fn(|cx| self.poll_read(cx, into))
     }
 
-    /// As [`read`](Self::read), for hand-written futures.
+    /// As [`read`](Self::read), for hand-written futures. Pending in a cancelled scope.
+    #[track_caller]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         self.reading().poll_read(cx, into)
     }
@@ -188,8 +193,13 @@ impl UnixStream {
     ///
     /// Loses nothing (tokio's does): what a dropped or failed `read_exact` has read is there for the next
     /// call.
-    pub async fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
-        AsyncReadExt::read_exact(self, into).await.map(drop)
+    #[track_caller]
+    pub fn read_exact<'a>(
+        &'a mut self,
+        into: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let mut reading = ReadExact::new(self, into);
+        leaf_fn(move |cx| reading.poll(cx).map_ok(drop))
     }
 
     /// Waits for bytes, and the descriptors that come with them (`SCM_RIGHTS`). A length of 0 is the end, if
@@ -260,8 +270,9 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// A dropped `write` has written nothing.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes).await
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write(self, bytes)
     }
 
     /// Writes part of the slices, as if they were one (`writev(2)`).
@@ -273,8 +284,12 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// A dropped `write_vectored` has written nothing.
-    pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.writer.write_vectored(parts).await
+    #[track_caller]
+    pub fn write_vectored(
+        &mut self,
+        parts: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncWriteExt::write_vectored(self, parts)
     }
 
     /// Writes all of `bytes`.
@@ -287,8 +302,12 @@ impl UnixStream {
     ///
     /// A dropped `write_all` may have written a part, and does not say how much; use
     /// [`write`](Self::write) in a loop to know.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes).await
+    #[track_caller]
+    pub fn write_all<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        AsyncWriteExt::write_all(self, bytes)
     }
 
     /// Writes all of an owned buffer through the ring and gives it back.

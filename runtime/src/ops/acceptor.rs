@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "the multishot contract")]
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::driver::remote::Remote;
 use crate::ops::SharedFd;
 use crate::ops::fd::adopt;
 use crate::ops::socket::{Accept, accept};
-use crate::scope::PollLeaf;
+use crate::scope::{Leaf, leaf_fn};
 
 /// A multishot accept in the kernel's hands.
 #[derive(Debug)]
@@ -57,16 +57,13 @@ pub struct Acceptor {
     armed: Option<Multishot<Armed>>,
     /// A single accept, which finds its way to a worker when polled outside of them.
     elsewhere: Option<Op<Accept>>,
-    leaf: PollLeaf,
 }
 
 impl Acceptor {
     /// An acceptor for the listening socket `fd`.
     #[must_use]
-    #[track_caller]
     pub fn new(fd: SharedFd) -> Self {
         Self {
-            leaf: PollLeaf::here(),
             fd,
             armed: None,
             elsewhere: None,
@@ -85,18 +82,24 @@ impl Acceptor {
     ///
     /// Those of `accept(2)`. After `EMFILE` or `ENFILE` (too many open files) the listener still works:
     /// call again when descriptors have been closed, and not at once.
-    pub async fn accept(&mut self) -> io::Result<OwnedFd> {
-        self.leaf.reset();
-        poll_fn(|cx| self.poll_accept(cx)).await
+    #[track_caller]
+    pub fn accept(&mut self) -> impl Future<Output = io::Result<OwnedFd>> + Send {
+        leaf_fn(|cx| self.poll_accept(cx))
     }
 
     /// As [`accept`](Self::accept), for hand-written futures.
     ///
-    /// In a cancelled scope no wait begins; one that has begun gets what arrives.
+    /// In a cancelled scope it is pending, and what has come stays here.
+    #[track_caller]
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        ready!(self.leaf.start());
-        let result = self.poll_started(cx);
-        self.leaf.polled(result)
+        let leaf = Leaf::here();
+        // At every poll, since nothing says whose wait it is. An accept elsewhere is not told: what it has accepted
+        // would have nowhere to go.
+        ready!(leaf.start());
+        match self.poll_started(cx) {
+            Poll::Pending => leaf.pending(),
+            ready => ready,
+        }
     }
 
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {

@@ -5,12 +5,12 @@
     reason = "one `recv` into fresh memory, and the multishot contract"
 )]
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use io_uring::{opcode, squeue};
 
@@ -22,7 +22,7 @@ use crate::driver::op::Op;
 use crate::driver::remote::Remote;
 use crate::ops::socket::{PollReady, poll_ready};
 use crate::ops::{IoBufMut, SharedFd};
-use crate::scope::PollLeaf;
+use crate::scope::{Leaf, cancel_requested, leaf_fn};
 
 /// Receives between two looks at where the data arrives.
 const FOLLOW_INTERVAL: u32 = 16;
@@ -74,16 +74,13 @@ pub struct Receiver {
     moving_to: Option<usize>,
     until_follow: u32,
     at_end: bool,
-    leaf: PollLeaf,
 }
 
 impl Receiver {
     /// A receiver for the stream socket `fd`; there should be one only, or each gets a part.
     #[must_use]
-    #[track_caller]
     pub fn new(fd: SharedFd) -> Self {
         Self {
-            leaf: PollLeaf::here(),
             fd,
             armed: None,
             waiting: None,
@@ -104,18 +101,44 @@ impl Receiver {
     /// # Errors
     ///
     /// Those of `recv(2)`, such as a reset connection.
-    pub async fn recv(&mut self) -> io::Result<Option<Buf>> {
-        self.leaf.reset();
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Option<Buf>>> + Send {
+        leaf_fn(|cx| self.poll_recv(cx))
     }
 
     /// As [`recv`](Self::recv), for hand-written futures.
     ///
-    /// In a cancelled scope no wait begins; one that has begun gets what arrives.
+    /// In a cancelled scope it is pending, and what has arrived stays here.
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
-        ready!(self.leaf.start());
-        let result = self.poll_started(cx);
-        self.leaf.polled(result)
+        let leaf = Leaf::here();
+        // At every poll, since nothing says whose wait it is.
+        if leaf.start().is_pending() {
+            // Dropped and not polled: the wait may outlive the future that began it, and must not keep a scope
+            // waiting for the kernel's answer.
+            self.waiting = None;
+            return Poll::Pending;
+        }
+        match self.poll_started(cx) {
+            Poll::Pending => leaf.pending(),
+            ready => ready,
+        }
+    }
+
+    /// What has arrived already, in a cancelled scope as well. For a receiver at which nobody waits: if nothing has,
+    /// no waker is called when it does.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing has arrived, and those of `recv(2)`.
+    pub fn try_recv(&mut self) -> io::Result<Option<Buf>> {
+        if cancel_requested() {
+            self.waiting = None;
+        }
+        match self.poll_started(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(received) => received,
+        }
     }
 
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {

@@ -9,8 +9,11 @@
 //!    has let go of it.
 //! 4. Whenever it is pending it says where it was made.
 
+use std::fmt;
+use std::future::Future;
 use std::panic::Location;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use crate::scope::current;
 
@@ -95,46 +98,75 @@ impl Leaf {
     }
 }
 
-/// The same for what is polled again and again and is no future by itself, such as a receiver: each wait, from
-/// a first poll to a result, is a leaf.
-#[derive(Debug, Clone, Copy)]
-pub struct PollLeaf {
-    leaf: Leaf,
-    waits: bool,
+/// As [`std::future::poll_fn`], for the wait of one caller at something that is polled by hand, such as a receiver:
+/// the future is a leaf. It does not begin in a cancelled scope, and says where it was made.
+///
+/// What is polled keeps nothing of a wait, since the next one may be another's. If it hands something out, it asks the
+/// scope at every poll: what is not taken stays where it is.
+///
+/// # Examples
+///
+/// ```
+/// use heist_runtime::scope::{Exit, Reason, Scope, catch, leaf_fn};
+/// use std::task::Poll;
+///
+/// heist_runtime::block_on(async {
+///     assert_eq!(leaf_fn(|_| Poll::Ready(1)).await, 1);
+///
+///     let scope = Scope::new();
+///     scope.cancel(Reason::Explicit);
+///     let exit = catch(&scope, leaf_fn(|_| -> Poll<()> { unreachable!("not begun") })).await;
+///     assert!(matches!(exit, Exit::Cancelled(_)));
+/// });
+/// ```
+#[track_caller]
+pub const fn leaf_fn<T, F>(poll: F) -> LeafFn<F>
+where
+    F: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    LeafFn {
+        poll,
+        leaf: Leaf::here(),
+        started: false,
+    }
 }
 
-impl PollLeaf {
-    /// Made by the caller of the function that calls this, if that has `#[track_caller]`.
-    #[must_use]
-    #[track_caller]
-    pub const fn here() -> Self {
-        Self {
-            leaf: Leaf::here(),
-            waits: false,
-        }
-    }
+/// The future of [`leaf_fn`].
+#[must_use = "futures do nothing unless polled"]
+pub struct LeafFn<F> {
+    poll: F,
+    leaf: Leaf,
+    started: bool,
+}
 
-    /// Before each poll: pending when a wait would begin in a cancelled scope.
+impl<F> fmt::Debug for LeafFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeafFn")
+            .field("leaf", &self.leaf)
+            .field("started", &self.started)
+            .finish_non_exhaustive()
+    }
+}
+
+// The function is called where it lies and never pinned.
+impl<F> Unpin for LeafFn<F> {}
+
+impl<T, F> Future for LeafFn<F>
+where
+    F: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    type Output = T;
+
     #[inline]
-    pub fn start(&self) -> Poll<()> {
-        if self.waits {
-            return Poll::Ready(());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        if !this.started {
+            ready!(this.leaf.start());
+            this.started = true;
         }
-        self.leaf.start()
-    }
-
-    /// After each poll.
-    #[inline]
-    pub fn polled<T>(&mut self, result: Poll<T>) -> Poll<T> {
-        self.waits = result.is_pending();
-        if self.waits {
-            return self.leaf.pending();
+        match (this.poll)(cx) {
+            Poll::Pending => this.leaf.pending(),
+            ready => ready,
         }
-        result
-    }
-
-    /// A wait was given up: the next poll begins another.
-    pub fn reset(&mut self) {
-        self.waits = false;
     }
 }

@@ -59,7 +59,7 @@ pub(crate) use current::note_begun;
 pub use exit::{Exit, Reason, unwound};
 pub use handle::{Scope, current_deadline};
 pub use late::Limit;
-pub use leaf::{Leaf, PollLeaf, cancel_requested};
+pub use leaf::{Leaf, LeafFn, cancel_requested, leaf_fn};
 pub use shield::{Shield, shield};
 pub use token::LeafToken;
 pub use watch::watch;

@@ -1,10 +1,10 @@
 //! Messages from a reader, and both ways.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use heist_runtime::scope::leaf_fn;
 use heist_sync::stream::Stream;
 
 use super::framed_write::Outgoing;
@@ -204,7 +204,7 @@ impl<T: AsyncRead + AsyncWrite, C> Framed<T, C> {
         C: Encoder<I>,
     {
         self.feed(item).await?;
-        poll_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx)).await?;
+        leaf_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx)).await?;
         Ok(())
     }
 
@@ -221,7 +221,7 @@ impl<T: AsyncRead + AsyncWrite, C> Framed<T, C> {
     where
         C: Encoder<I>,
     {
-        poll_fn(|cx| self.outgoing.poll_ready(&mut self.inner, cx)).await?;
+        leaf_fn(|cx| self.outgoing.poll_ready(&mut self.inner, cx)).await?;
         self.outgoing.encode(&mut self.codec, item)
     }
 
@@ -234,8 +234,9 @@ impl<T: AsyncRead + AsyncWrite, C> Framed<T, C> {
     /// # Cancel safety
     ///
     /// Loses nothing: another call goes on from there.
-    pub async fn flush(&mut self) -> std::io::Result<()> {
-        poll_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx)).await
+    #[track_caller]
+    pub fn flush(&mut self) -> impl Future<Output = std::io::Result<()>> + Send {
+        leaf_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx))
     }
 
     /// Flushes, and tells the peer that nothing more will come.
@@ -247,8 +248,9 @@ impl<T: AsyncRead + AsyncWrite, C> Framed<T, C> {
     /// # Cancel safety
     ///
     /// Loses nothing: another call goes on from there.
-    pub async fn close(&mut self) -> std::io::Result<()> {
-        poll_fn(|cx| self.outgoing.poll_close(&mut self.inner, cx)).await
+    #[track_caller]
+    pub fn close(&mut self) -> impl Future<Output = std::io::Result<()>> + Send {
+        leaf_fn(|cx| self.outgoing.poll_close(&mut self.inner, cx))
     }
 
     /// What it is made of.

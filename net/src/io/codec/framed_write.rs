@@ -1,10 +1,10 @@
 //! Messages to a writer.
 
-use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use heist_runtime::scope::leaf_fn;
 
 use super::Encoder;
 use crate::io::AsyncWrite;
@@ -128,7 +128,7 @@ impl<W: AsyncWrite, E> FramedWrite<W, E> {
     where
         E: Encoder<I>,
     {
-        poll_fn(|cx| self.outgoing.poll_ready(&mut self.inner, cx)).await?;
+        leaf_fn(|cx| self.outgoing.poll_ready(&mut self.inner, cx)).await?;
         self.outgoing.encode(&mut self.encoder, item)
     }
 
@@ -141,8 +141,9 @@ impl<W: AsyncWrite, E> FramedWrite<W, E> {
     /// # Cancel safety
     ///
     /// Loses nothing: another call goes on from there.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx)).await
+    #[track_caller]
+    pub fn flush(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        leaf_fn(|cx| self.outgoing.poll_flush(&mut self.inner, cx))
     }
 
     /// Flushes, and tells the peer that nothing more will come.
@@ -154,8 +155,9 @@ impl<W: AsyncWrite, E> FramedWrite<W, E> {
     /// # Cancel safety
     ///
     /// Loses nothing: another call goes on from there.
-    pub async fn close(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.outgoing.poll_close(&mut self.inner, cx)).await
+    #[track_caller]
+    pub fn close(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        leaf_fn(|cx| self.outgoing.poll_close(&mut self.inner, cx))
     }
 
     /// The writer.
