@@ -4,8 +4,8 @@
 #![no_main]
 
 use heist_net::http::fuzzing::{authority, next_url, same_origin, target};
-use heist_net::http::h1::{Connection, Error, Limits, RequestHead};
-use http::{HeaderMap, Method};
+use heist_net::http::h1::{Connection, Error, Limits, RequestBody, RequestHead};
+use http::{HeaderMap, Method, Version};
 use libfuzzer_sys::fuzz_target;
 use url::Url;
 
@@ -35,7 +35,8 @@ fuzz_target!(|data: &[u8]| {
         port: next.port(),
         headers: &HeaderMap::new(),
         defaults: &HeaderMap::new(),
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     let mut out = Vec::new();
     match Connection::new(Limits::default()).encode_request(&request, &mut out) {

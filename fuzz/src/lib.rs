@@ -3,8 +3,8 @@
 //! Each target checks more than that nothing panics: a response cut elsewhere must mean the same, a body must be what
 //! a plain reading of the grammar says, and a redirect must not leak.
 
-use heist_net::http::h1::{Connection, Error, Event, Limits, RequestHead};
-use http::{HeaderMap, HeaderValue, Method};
+use heist_net::http::h1::{Connection, Error, Event, Limits, RequestBody, RequestHead};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 /// Takes settings off the front of the input.
 #[derive(Debug)]
@@ -84,7 +84,8 @@ impl Asked {
             port: None,
             headers: &self.headers,
             defaults: &HeaderMap::new(),
-            content_length: None,
+            version: Version::HTTP_11,
+            body: RequestBody::None,
         };
         connection.encode_request(&request, &mut Vec::new())
     }

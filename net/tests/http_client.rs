@@ -22,3 +22,9 @@ mod redirects;
 #[cfg(feature = "cookies")]
 #[path = "http_client/cookies.rs"]
 mod cookies;
+#[path = "http_client/uploads.rs"]
+mod uploads;
+#[path = "http_client/bodies.rs"]
+mod bodies;
+#[path = "http_client/timeouts.rs"]
+mod timeouts;

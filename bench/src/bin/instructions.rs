@@ -28,11 +28,11 @@ use heist::{
     Builder,
     net::{
         TcpListener, TcpStream,
-        http::h1::{Connection, Event, Limits, RequestHead},
+        http::h1::{Connection, Event, Limits, RequestBody, RequestHead},
     },
     time,
 };
-use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
+use http::{HeaderMap, HeaderValue, Method, Version, header::ACCEPT};
 
 /// Count instructions and compare them with the budget.
 #[derive(Debug, Parser)]
@@ -327,7 +327,8 @@ fn codec(times: u32) {
         port: None,
         headers: &headers,
         defaults: &none,
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     let mut response = b"HTTP/1.1 200 OK\r\n\
         Server: nginx/1.27.0\r\n\

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
 
-use super::client::Client;
+use super::client::{Client, Timeouts};
 use super::connect;
 #[cfg(feature = "cookies")]
 use super::cookie::{CookieStore, Jar, Provider};
@@ -22,8 +22,9 @@ use super::redirect::Policy;
 #[must_use = "settings do nothing until the client is built"]
 pub struct ClientBuilder {
     default_headers: HeaderMap,
-    timeout: Option<Duration>,
+    timeouts: Timeouts,
     connect_timeout: Option<Duration>,
+    head_timeout: Option<Duration>,
     redirect: Policy,
     pool: PoolLimits,
     limits: h1::Limits,
@@ -49,8 +50,9 @@ impl ClientBuilder {
         default_headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         Self {
             default_headers,
-            timeout: None,
+            timeouts: Timeouts::default(),
             connect_timeout: Some(Duration::from_secs(10)),
+            head_timeout: None,
             redirect: Policy::default(),
             pool: PoolLimits {
                 open_per_host: usize::MAX,
@@ -91,7 +93,28 @@ impl ClientBuilder {
     /// The time for a whole request: from `send` through redirects to the end of the body.
     /// Default: none.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeouts.total = Some(timeout);
+        self
+    }
+
+    /// How long a connection may be silent while a request is sent or a response received: the clock
+    /// starts anew with everything that moves, and does not run while the caller does not ask for more or
+    /// the body of a request is late. For large downloads, which no time for everything suits. Default: none.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.read = Some(timeout);
+        self
+    }
+
+    /// The time from the end of a request to the end of its response's head. Default: none.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = Some(timeout);
+        self
+    }
+
+    /// The time to wait for a free connection, when there are no more than
+    /// [`max_connections_per_host`](Self::max_connections_per_host). Default: none.
+    pub fn pool_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.pool = Some(timeout);
         self
     }
 
@@ -197,11 +220,12 @@ impl ClientBuilder {
             },
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
+            head_timeout: self.head_timeout,
             limits: self.limits,
         };
         Ok(Client::new_with(
             config,
-            self.timeout,
+            self.timeouts,
             self.redirect,
             self.pool,
         ))

@@ -8,13 +8,14 @@ use http::Method;
 use super::builder::ClientBuilder;
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Silence};
 use super::error::Error;
-use super::exchange::{Config, exchange};
+use super::exchange::{Clocks, Config, exchange};
 use super::link::Link;
 use super::pool::{Pool, PoolLimits};
-use super::redirect::{Policy, follow};
-use super::request::{Request, RequestBuilder};
+use super::redirect::{Policy, becomes_get, follow};
+use super::request::Request;
+use super::request_builder::RequestBuilder;
 use super::response::Response;
 use super::url::IntoUrl;
 
@@ -42,9 +43,17 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    timeout: Option<Duration>,
+    timeouts: Timeouts,
     redirect: Policy,
     pool: Arc<Pool<Link>>,
+}
+
+/// The clocks that every request of a client gets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Timeouts {
+    pub(super) total: Option<Duration>,
+    pub(super) read: Option<Duration>,
+    pub(super) pool: Option<Duration>,
 }
 
 impl Default for Client {
@@ -73,7 +82,7 @@ impl Client {
 
     pub(super) fn new_with(
         config: Config,
-        timeout: Option<Duration>,
+        timeouts: Timeouts,
         redirect: Policy,
         limits: PoolLimits,
     ) -> Self {
@@ -81,7 +90,7 @@ impl Client {
         Self {
             inner: Arc::new(Inner {
                 config,
-                timeout,
+                timeouts,
                 redirect,
                 pool,
             }),
@@ -108,6 +117,11 @@ impl Client {
         self.request(Method::PUT, url)
     }
 
+    /// A PATCH request.
+    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
     /// A DELETE request.
     pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::DELETE, url)
@@ -118,13 +132,27 @@ impl Client {
         RequestBuilder::new(self.clone(), method, url.into_url())
     }
 
-    pub(super) async fn execute(&self, mut request: Request) -> Result<Response, Error> {
+    /// Sends a request; [`RequestBuilder::send`] does so too, and says more.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn execute(&self, mut request: Request) -> Result<Response, Error> {
         let inner = &*self.inner;
-        let mut deadline = Deadline::after(request.timeout.or(inner.timeout));
+        request.prepare()?;
+        let mut clocks = Clocks {
+            total: Deadline::after(request.timeout.or(inner.timeouts.total)),
+            silence: Silence::new(inner.timeouts.read),
+            turn: inner.timeouts.pool,
+        };
         for followed in 0.. {
             #[cfg(feature = "cookies")]
             let lent = (inner.config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
-            let exchange = exchange(&inner.config, &inner.pool, &request, &mut deadline);
+            let exchange = exchange(&inner.config, &inner.pool, &mut request, &mut clocks);
             let (received, remote, carrier) = exchange.await?;
             #[cfg(feature = "cookies")]
             if let Some(cookies) = &inner.config.cookies {
@@ -138,13 +166,15 @@ impl Client {
             let next = inner
                 .redirect
                 .next_url(followed, &request.url, status, location)?;
+            // A stream that was sent cannot go anywhere else.
+            let next = next.filter(|_| !request.is_body_spent() || becomes_get(&request, status));
             let Some(next) = next else {
                 return Ok(Response::new(
                     received,
                     request.url,
                     remote,
                     carrier,
-                    deadline,
+                    clocks,
                 ));
             };
             // A redirect's body is small and mostly came with its head; then its connection is in

@@ -1,8 +1,8 @@
-//! One timer for a whole exchange.
+//! The clocks of an exchange.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use heist_runtime::time::{Instant, Timer};
@@ -31,6 +31,14 @@ impl Deadline {
         }
     }
 
+    /// Ready once it has passed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
+        match &mut self.timer {
+            Some(timer) => Pin::new(timer).poll(cx).map(|()| TimedOut(self.after)),
+            None => Poll::Pending,
+        }
+    }
+
     /// Waits for `step` or the deadline. A step that is ready wins over a deadline that has passed.
     pub(super) async fn race<F: Future>(&mut self, step: F) -> Result<F::Output, TimedOut> {
         let mut step = pin!(step);
@@ -38,11 +46,48 @@ impl Deadline {
             if let Poll::Ready(value) = step.as_mut().poll(cx) {
                 return Poll::Ready(Ok(value));
             }
-            match &mut self.timer {
-                Some(timer) => Pin::new(timer).poll(cx).map(|()| Err(TimedOut(self.after))),
-                None => Poll::Pending,
-            }
+            self.poll(cx).map(Err)
         })
         .await
+    }
+}
+
+/// Fires when a connection has been silent for too long. Anything that moves sets it back.
+#[derive(Debug)]
+pub(super) struct Silence {
+    after: Option<Duration>,
+    timer: Option<Timer>,
+    seen: u64,
+}
+
+impl Silence {
+    /// A limit on silence; none for `None`.
+    pub(super) fn new(after: Option<Duration>) -> Self {
+        Self {
+            after,
+            timer: None,
+            seen: 0,
+        }
+    }
+
+    /// Looks whether anything has moved since the last poll: then `progress` is another number. Ready when
+    /// nothing has for too long. Asked only when there is something to wait for.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: u64) -> Poll<TimedOut> {
+        let Some(after) = self.after else {
+            return Poll::Pending;
+        };
+        if progress != self.seen || self.timer.is_none() {
+            self.seen = progress;
+            self.timer = Instant::now().checked_add(after).map(Timer::new);
+        }
+        match &mut self.timer {
+            Some(timer) => Pin::new(timer).poll(cx).map(|()| TimedOut(after)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Nobody waits for the connection at present.
+    pub(super) fn pause(&mut self) {
+        self.timer = None;
     }
 }

@@ -35,10 +35,13 @@ pub(super) enum Phase {
     Resolve,
     Connect,
     Send,
+    Upload,
     Head,
     Body,
+    Decode,
     Redirect,
     Status,
+    Upgrade,
 }
 
 /// What went wrong.
@@ -132,19 +135,36 @@ impl Error {
     pub fn is_request(&self) -> bool {
         matches!(
             self.inner.phase,
-            Phase::Wait | Phase::Resolve | Phase::Connect | Phase::Send | Phase::Head
+            Phase::Wait
+                | Phase::Resolve
+                | Phase::Connect
+                | Phase::Send
+                | Phase::Upload
+                | Phase::Head
         )
     }
 
-    /// Whether the response's body failed after its head had arrived.
+    /// Whether a body failed: the response's after its head had arrived, or the request's, which is then
+    /// the [`source`](StdError::source) ([`is_request`](Self::is_request) holds too).
     #[must_use]
     pub fn is_body(&self) -> bool {
-        self.inner.phase == Phase::Body
+        matches!(self.inner.phase, Phase::Body | Phase::Upload)
     }
 
-    /// Whether the server's bytes break the rules of HTTP, as opposed to missing or late bytes.
+    /// Whether the connection could not be taken over
+    /// ([`upgrade`](super::Response::upgrade)).
+    #[must_use]
+    pub fn is_upgrade(&self) -> bool {
+        self.inner.phase == Phase::Upgrade
+    }
+
+    /// Whether the server's bytes break the rules, of HTTP or of what its body is said to be (a content
+    /// coding, JSON), as opposed to missing or late bytes.
     #[must_use]
     pub fn is_decode(&self) -> bool {
+        if self.inner.phase == Phase::Decode {
+            return !self.is_limit();
+        }
         match &self.inner.cause {
             Cause::Codec(error) => {
                 !error.is_request() && !error.is_early_close() && !error.is_limit()
@@ -194,6 +214,13 @@ impl Error {
         }
     }
 
+    /// The same error without its URL, for a log that must not hold it.
+    #[must_use]
+    pub fn without_url(mut self) -> Self {
+        self.inner.url = None;
+        self
+    }
+
     /// The URL that was being fetched, without its userinfo. After a redirect it is the last one.
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
@@ -239,10 +266,13 @@ impl Phase {
             Self::Resolve => "resolving the host",
             Self::Connect => "connecting",
             Self::Send => "sending the request",
+            Self::Upload => "reading the request's body",
             Self::Head => "receiving the response head",
             Self::Body => "receiving the response body",
+            Self::Decode => "decoding the response body",
             Self::Redirect => "following a redirect",
             Self::Status => "checking the status",
+            Self::Upgrade => "taking over the connection",
         }
     }
 }

@@ -1,21 +1,27 @@
 //! One request and its response, with the retry of stale connections.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::url::Url;
-use heist_runtime::time::Timer;
+use heist_runtime::time::{Instant, Timer};
 use http::HeaderMap;
+use http::header::EXPECT;
 
 use super::connect::{self, connect};
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Silence};
 use super::error::{Cause, Error, Phase};
 use super::h1;
 use super::link::{Link, LinkError, Received};
 use super::pool::{Checkout, Claim, Pool, Slot};
 use super::request::Request;
+use super::transport::Transport;
 use super::url::origin;
 
 /// What an exchange needs to know of its client.
@@ -23,9 +29,35 @@ use super::url::origin;
 pub(super) struct Config {
     pub(super) default_headers: HeaderMap,
     pub(super) connect: connect::Config,
+    pub(super) head_timeout: Option<Duration>,
     pub(super) limits: h1::Limits,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
+}
+
+/// The clocks that run for one request.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    /// For everything, redirects and the whole body included.
+    pub(super) total: Deadline,
+    /// For a connection that is silent.
+    pub(super) silence: Silence,
+    /// For a free connection.
+    pub(super) turn: Option<Duration>,
+}
+
+impl Clocks {
+    /// Ready when the time for waiting on `link` is up.
+    fn poll(&mut self, cx: &mut Context<'_>, link: &Link, phase: Phase) -> Poll<Error> {
+        if link.waits_for_body() {
+            // It is the caller who is late, and not the server.
+            self.silence.pause();
+        } else if let Poll::Ready(timed_out) = self.silence.poll(cx, link.progress()) {
+            let remedy = "the server was silent; raise `read_timeout`, or try again later";
+            return Poll::Ready(timed_out.at(phase).with_remedy(remedy));
+        }
+        self.total.poll(cx).map(|timed_out| timed_out.at(phase))
+    }
 }
 
 /// A connection that is in use, with its slot.
@@ -41,39 +73,56 @@ pub(super) struct Carrier {
 /// limit of connections.
 const ATTEMPTS: usize = 3;
 
+/// How long a body is held back for a server that does not answer `Expect: 100-continue` (RFC 9110,
+/// section 10.1.1, leaves the time open).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
 /// Runs a request up to its response's head. The carrier is gone if the body came along with it.
 pub(super) async fn exchange(
     config: &Config,
     pool: &Arc<Pool<Link>>,
-    request: &Request,
-    deadline: &mut Deadline,
+    request: &mut Request,
+    clocks: &mut Clocks,
 ) -> Result<(Received, SocketAddr, Option<Carrier>), Error> {
-    let url = &request.url;
     for attempt in 1.. {
-        let (mut carrier, reused) = claim(config, pool, url, attempt > 1, deadline).await?;
-        if let Err(error) = carrier.link.encode(request, &config.default_headers) {
+        let url = &request.url;
+        let (mut carrier, reused) = claim(config, pool, url, attempt > 1, clocks).await?;
+        if let Err(error) = carrier.link.start(request, &config.default_headers) {
             carrier.finish();
-            return Err(Error::new(Phase::Build, Cause::Codec(error)).with_url(url));
+            return Err(Error::new(Phase::Build, Cause::Codec(error)).with_url(&request.url));
         }
-        match carrier.run(request, deadline).await {
+        match carrier.run(request, config.head_timeout, clocks).await {
+            Ok(received) if received.head.status() == 417 && carrier.link.was_held() => {
+                // The server does not know the expectation: the same again without it.
+                request.give_back_body(carrier.link.take_unread_body());
+                request.headers.remove(EXPECT);
+            }
             Ok(received) => {
                 let remote = carrier.link.remote();
-                let carrier = carrier.finish_if(received.ended);
+                let carrier = carrier.finish_if(received.ended && !received.tunnel);
                 return Ok((received, remote, carrier));
             }
             Err(error) => {
+                request.give_back_body(carrier.link.take_unread_body());
                 // The server may have closed the connection while it was idle, in which case it has
                 // not seen the request. It may also have acted on it and then failed; so only
                 // what may be done twice is done twice.
-                let stale = reused && !error.is_timeout() && !carrier.link.has_response_started();
-                if !stale || attempt >= ATTEMPTS {
-                    return Err(error.with_url(url));
+                let error = error.with_url(&request.url);
+                let unanswered = !error.is_timeout() && !carrier.link.has_response_started();
+                if !reused || !unanswered || attempt >= ATTEMPTS {
+                    return Err(error);
+                }
+                if request.is_body_spent() {
+                    let remedy = "the server closed an idle connection as it was used again, and \
+                         a stream cannot be sent twice; use a body in memory, or \
+                         `expect_continue`";
+                    return Err(error.with_remedy(remedy));
                 }
                 if !request.method.is_idempotent() {
                     let remedy = "the server closed an idle connection as it was used again; \
                          it may or may not have acted on the request, so repeat it only if \
                          that is harmless";
-                    return Err(error.with_url(url).with_remedy(remedy));
+                    return Err(error.with_remedy(remedy));
                 }
             }
         }
@@ -87,13 +136,21 @@ async fn claim(
     pool: &Arc<Pool<Link>>,
     url: &Url,
     fresh: bool,
-    deadline: &mut Deadline,
+    clocks: &mut Clocks,
 ) -> Result<(Carrier, bool), Error> {
     let claim = match pool.checkout(origin(url), fresh) {
         Checkout::Claim(claim) => claim,
         Checkout::Wait(waiting) => {
-            let turn = deadline.race(waiting).await;
-            turn.map_err(|timed_out| timed_out.at(Phase::Wait).with_url(url))?
+            let mut patience = Deadline::after(clocks.turn);
+            match clocks.total.race(patience.race(waiting)).await {
+                Ok(Ok(claim)) => claim,
+                Err(timed_out) => return Err(timed_out.at(Phase::Wait).with_url(url)),
+                Ok(Err(timed_out)) => {
+                    let remedy = "read or drop earlier responses of this host sooner, or raise \
+                         `max_connections_per_host` or `pool_timeout`";
+                    return Err(timed_out.at(Phase::Wait).with_url(url).with_remedy(remedy));
+                }
+            }
         }
     };
     let slot = match claim {
@@ -106,45 +163,85 @@ async fn claim(
         }
         Claim::Open(slot) => slot,
     };
-    let connected = connect(&config.connect, url, deadline).await;
+    let connected = connect(&config.connect, url, &mut clocks.total).await;
     let (transport, remote) = connected.map_err(|error| error.with_url(url))?;
     let link = Link::new(transport, remote, config.limits);
     Ok((Carrier { link, slot }, false))
 }
 
 impl Carrier {
-    /// Sends the encoded request and receives the head of its response.
-    async fn run(&mut self, request: &Request, deadline: &mut Deadline) -> Result<Received, Error> {
-        let sent = deadline.race(self.link.send(request.body.as_ref())).await;
-        let sent = sent.map_err(|timed_out| timed_out.at(Phase::Send))?;
-        // A server that refuses a body may answer and close before it has read all of it. Its
-        // answer says more than the broken pipe.
-        let received = deadline.race(self.link.receive_head()).await;
-        match (sent, received) {
-            (_, Ok(Ok(received))) => {
-                let unknown = received.head.has_unknown_transfer_coding();
-                if unknown && request.method != http::Method::HEAD {
-                    let text = "the server applied a transfer coding that was not offered";
-                    return Err(Error::new(Phase::Head, Cause::Undecodable(text)));
+    /// Sends the request and receives the head of its response.
+    async fn run(
+        &mut self,
+        request: &Request,
+        head_timeout: Option<Duration>,
+        clocks: &mut Clocks,
+    ) -> Result<Received, Error> {
+        let link = &mut self.link;
+        // Both start with the first wait that they are for.
+        let (mut patience, mut head): (Option<Timer>, Option<Deadline>) = (None, None);
+        let received = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(received) = link.poll_head(cx) {
+                    return Poll::Ready(received.map_err(|error| error.at(Phase::Head)));
                 }
-                Ok(received)
+                if !link.is_held() {
+                    break;
+                }
+                let patience =
+                    patience.get_or_insert_with(|| Timer::new(Instant::now() + CONTINUE_WAIT));
+                if Pin::new(patience).poll(cx).is_pending() {
+                    break;
+                }
+                link.release();
             }
-            (Err(error), _) => Err(Error::source(Phase::Send, error)),
-            (Ok(()), Ok(Err(error))) => Err(error.at(Phase::Head)),
-            (Ok(()), Err(timed_out)) => Err(timed_out.at(Phase::Head)),
+            let phase = if link.is_sending() {
+                Phase::Send
+            } else {
+                Phase::Head
+            };
+            if phase == Phase::Head && head_timeout.is_some() {
+                let head = head.get_or_insert_with(|| Deadline::after(head_timeout));
+                if let Poll::Ready(timed_out) = head.poll(cx) {
+                    return Poll::Ready(Err(timed_out
+                        .at(phase)
+                        .with_remedy("raise `head_timeout`, or try again later")));
+                }
+            }
+            clocks.poll(cx, link, phase).map(Err)
+        });
+        let received = received.await?;
+        clocks.silence.pause();
+        if received.head.has_unknown_transfer_coding() && request.method != http::Method::HEAD {
+            let text = "the server applied a transfer coding that was not offered";
+            return Err(Error::new(Phase::Head, Cause::Undecodable(text)));
         }
+        Ok(received)
     }
 
-    /// Receives one buffer of the body into `sink`; returns whether it has ended.
-    pub(super) async fn receive(
+    /// Receives one buffer of the body into `sink`; ready with whether it has ended.
+    pub(super) fn poll_receive(
         &mut self,
+        cx: &mut Context<'_>,
         sink: &mut Vec<u8>,
-        deadline: &mut Deadline,
-    ) -> Result<bool, Error> {
-        match deadline.race(self.link.receive_body(sink)).await {
-            Ok(result) => result.map_err(|error| error.at(Phase::Body)),
-            Err(timed_out) => Err(timed_out.at(Phase::Body)),
+        clocks: &mut Clocks,
+    ) -> Poll<Result<bool, Error>> {
+        if let Poll::Ready(received) = self.link.poll_body(cx, sink) {
+            clocks.silence.pause();
+            return Poll::Ready(received.map_err(|error| error.at(Phase::Body)));
         }
+        clocks.poll(cx, &self.link, Phase::Body).map(Err)
+    }
+
+    /// The trailers of a body that has ended.
+    pub(super) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
+        self.link.take_trailers()
+    }
+
+    /// The connection itself, for another protocol, and what came of that already. It no longer counts as
+    /// one of the client's connections.
+    pub(super) fn into_tunnel(self) -> (Transport, Vec<u8>) {
+        self.link.into_tunnel()
     }
 
     /// Ends the exchange: the connection goes back to the pool if it can be used again.
@@ -198,6 +295,8 @@ impl LinkError {
     fn at(self, phase: Phase) -> Error {
         match self {
             Self::Io(error) => Error::source(phase, error),
+            Self::Send(error) => Error::source(Phase::Send, error),
+            Self::Body(error) => Error::source(Phase::Upload, error),
             Self::Codec(error) => Error::new(phase, Cause::Codec(error)),
         }
     }

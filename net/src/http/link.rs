@@ -2,30 +2,41 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::EXPECT;
+use http::{HeaderMap, Method, Version};
 
-use super::h1::{Connection, Error as CodecError, Event, Limits, RequestHead, ResponseHead};
+use super::body::{Body, BoxError, SendError, Upload};
+use super::h1::{
+    Connection, Error as CodecError, Event, Limits, RequestBody, RequestHead, ResponseHead,
+};
 use super::request::Request;
 use super::transport::Transport;
 use super::url::target;
-
-/// A body up to this size is sent together with its head, in one write.
-const JOINED_BODY: usize = 16 * 1024;
+use crate::io::AsyncRead;
 
 /// A connection that can carry one exchange after another.
+///
+/// Both directions are driven by whoever waits for the response: [`poll_head`](Self::poll_head) and
+/// [`poll_body`](Self::poll_body) send on what is left of the request before they receive. So a server
+/// may answer while it still reads, and neither side waits for the other.
 #[derive(Debug)]
 pub(super) struct Link {
     transport: Transport,
     codec: Connection,
-    /// The request head; kept for its capacity.
-    out: Vec<u8>,
+    upload: Upload,
     remote: SocketAddr,
-    /// The request was not sent as a whole, so the server may still be waiting for the rest.
-    broken: bool,
+    /// Why sending stopped; told unless an answer comes all the same.
+    send_error: Option<io::Error>,
     /// What was wrong with body bytes that came along with the head, for the first to ask for the body.
     deferred: Option<LinkError>,
+    /// The trailers of the response, once they have come.
+    trailers: Option<Box<HeaderMap>>,
+    /// What came along with a head that switched protocols.
+    tunnelled: Vec<u8>,
+    /// Counts what is received.
+    receives: u64,
 }
 
 /// Why an exchange failed on this connection.
@@ -33,6 +44,10 @@ pub(super) struct Link {
 pub(super) enum LinkError {
     Io(io::Error),
     Codec(CodecError),
+    /// The request could not be sent.
+    Send(io::Error),
+    /// The body of the request failed.
+    Body(BoxError),
 }
 
 /// A response head, and what came of the body along with it.
@@ -42,18 +57,23 @@ pub(super) struct Received {
     pub(super) body: Vec<u8>,
     /// Whether that is the whole body.
     pub(super) ended: bool,
+    /// The connection speaks another protocol from here on.
+    pub(super) tunnel: bool,
+    pub(super) trailers: Option<Box<HeaderMap>>,
 }
 
 impl Link {
     pub(super) fn new(transport: Transport, remote: SocketAddr, limits: Limits) -> Self {
-        let codec = Connection::new(limits);
         Self {
             transport,
-            codec,
-            out: Vec::new(),
+            codec: Connection::new(limits),
+            upload: Upload::default(),
             remote,
-            broken: false,
+            send_error: None,
             deferred: None,
+            trailers: None,
+            tunnelled: Vec::new(),
+            receives: 0,
         }
     }
 
@@ -64,7 +84,7 @@ impl Link {
 
     /// Whether another exchange may follow.
     pub(super) fn can_reuse(&self) -> bool {
-        !self.broken && self.deferred.is_none() && self.codec.can_reuse()
+        self.upload.is_complete() && self.deferred.is_none() && self.codec.can_reuse()
     }
 
     /// Whether any byte of the response has arrived.
@@ -82,19 +102,22 @@ impl Link {
         self.transport.is_quiet()
     }
 
-    /// Encodes a request head, to be sent by [`send`](Self::send). Nothing is sent if it fails.
-    pub(super) fn encode(
+    /// Takes a request to be sent. If it is refused nothing is sent, and the connection is as it was.
+    pub(super) fn start(
         &mut self,
-        request: &Request,
+        request: &mut Request,
         defaults: &HeaderMap,
     ) -> Result<(), CodecError> {
-        let content_length = match &request.body {
-            Some(body) => Some(body.len() as u64),
+        let body = match &request.body {
+            Some(body) => body
+                .content_length()
+                .map_or(RequestBody::Chunked, RequestBody::Length),
             // Servers expect these methods to say that there is no body.
-            None if [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) => Some(0),
-            None => None,
+            None if [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) => {
+                RequestBody::Length(0)
+            }
+            None => RequestBody::None,
         };
-        self.out.clear();
         let head = RequestHead {
             method: &request.method,
             target: target(&request.url),
@@ -102,81 +125,174 @@ impl Link {
             port: request.url.port(),
             headers: &request.headers,
             defaults,
-            content_length,
+            version: request.version.unwrap_or(Version::HTTP_11),
+            body,
         };
-        self.codec.encode_request(&head, &mut self.out)
-    }
-
-    /// Sends the encoded head, and the body behind it.
-    pub(super) async fn send(&mut self, body: Option<&Bytes>) -> io::Result<()> {
-        // Undone at the end: also a send that is dropped on the way leaves it set.
-        self.broken = true;
-        let body = body.map_or(&[][..], |body| body);
-        if body.len() <= JOINED_BODY {
-            self.out.extend_from_slice(body);
-            self.transport.write_all(&self.out).await?;
-        } else {
-            self.transport.write_all(&self.out).await?;
-            self.transport.write_all(body).await?;
+        let out = self.upload.start();
+        self.codec.encode_request(&head, out)?;
+        if let Some(body) = request.lend_body() {
+            let expects =
+                |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            let held = request.headers.get(EXPECT).is_some_and(expects);
+            self.upload.attach(body, held);
         }
-        if self.out.capacity() > 2 * JOINED_BODY {
-            self.out = Vec::new();
-        }
-        self.broken = false;
         Ok(())
     }
 
-    /// Receives until the head is complete.
+    /// Whether the body waits for the server to ask for it.
+    pub(super) fn is_held(&self) -> bool {
+        self.upload.is_held()
+    }
+
+    /// Whether it did to the end of the exchange, so that none of it was sent.
+    pub(super) fn was_held(&self) -> bool {
+        self.upload.was_held()
+    }
+
+    /// Sends the body without being asked for it.
+    pub(super) fn release(&mut self) {
+        self.upload.release();
+    }
+
+    /// Whether there is something to send that is not held back.
+    pub(super) fn is_sending(&self) -> bool {
+        self.upload.is_active() && !self.upload.is_held()
+    }
+
+    /// Whether the server cannot be blamed for a wait, as it is the body of the request that is late.
+    pub(super) fn waits_for_body(&self) -> bool {
+        self.upload.is_active() && self.upload.waits_for_body()
+    }
+
+    /// Changes whenever something was sent or received.
+    pub(super) fn progress(&self) -> u64 {
+        self.receives.wrapping_add(self.upload.writes())
+    }
+
+    /// The body of a request that failed, if it can be sent elsewhere although it is a stream.
+    pub(super) fn take_unread_body(&mut self) -> Option<Body> {
+        self.upload.take_unread()
+    }
+
+    /// The trailers of the response whose end was received.
+    pub(super) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
+        self.trailers.take()
+    }
+
+    /// The connection after a response that switched protocols, and what came behind its head.
+    pub(super) fn into_tunnel(self) -> (Transport, Vec<u8>) {
+        (self.transport, self.tunnelled)
+    }
+
+    /// Sends on. Only the body's own error is one here: what the socket has to say about it, a response
+    /// that has come all the same may say better.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), LinkError> {
+        if !self.upload.is_active() {
+            return Ok(());
+        }
+        match self.upload.poll(cx, &mut self.transport) {
+            Poll::Ready(Err(SendError::Body(error))) => {
+                self.upload.abandon();
+                Err(LinkError::Body(error))
+            }
+            Poll::Ready(Err(SendError::Io(error))) => {
+                self.upload.abandon();
+                self.send_error = Some(error);
+                Ok(())
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Sends, and receives until the head is complete.
     ///
     /// What came of the body in the same buffer is copied out, so that no receive buffer of the
     /// runtime is held while the caller thinks; for a small response that is the one copy its
     /// body ever goes through.
-    pub(super) async fn receive_head(&mut self) -> Result<Received, LinkError> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LinkError>> {
+        self.poll_upload(cx)?;
+        let received = ready!(self.poll_response(cx));
+        Poll::Ready(match (received, self.send_error.take()) {
+            (Err(_), Some(error)) => Err(LinkError::Send(error)),
+            (received, _) => received,
+        })
+    }
+
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LinkError>> {
         loop {
-            let Some(buffer) = self.transport.recv().await? else {
+            let Some(buffer) = ready!(self.transport.poll_recv(cx))? else {
                 // Without a head even a close-delimited body has not begun.
                 let early = self
                     .codec
                     .eof()
                     .err()
                     .unwrap_or(CodecError::ClosedBeforeResponse);
-                return Err(early.into());
+                return Poll::Ready(Err(early.into()));
             };
+            self.receives += 1;
             let (used, event) = self.codec.receive(&buffer)?;
             // Before the head there is nothing but the wish for more, and then the buffer is used
             // up: informational responses are skipped inside the codec.
             if let Event::Head(head) = event {
-                let mut body = Vec::new();
-                // What is wrong behind the head is the body's affair: the caller gets the head first.
-                let ended = match self.absorb(&buffer[used..], &mut body) {
-                    Ok(ended) => ended,
-                    Err(error) => {
-                        self.deferred = Some(error);
-                        false
-                    }
-                };
-                return Ok(Received { head, body, ended });
+                return Poll::Ready(Ok(self.receive_rest(head, &buffer[used..])));
+            }
+            if self.upload.is_held() && self.codec.has_continued() {
+                self.upload.release();
+                self.poll_upload(cx)?;
             }
         }
     }
 
-    /// Receives one buffer and appends what it holds of the body. Returns whether the body has
-    /// ended. Loses nothing if dropped: bytes are taken from the socket in the same poll in which
-    /// they are decoded.
-    pub(super) async fn receive_body(&mut self, sink: &mut Vec<u8>) -> Result<bool, LinkError> {
-        if let Some(error) = self.deferred.take() {
-            return Err(error);
+    /// Takes the head, and what came behind it.
+    fn receive_rest(&mut self, head: ResponseHead, rest: &[u8]) -> Received {
+        let status = head.status();
+        // Who refuses a request has no use for the rest of it, nor has who did not wait for it.
+        if status.is_client_error() || status.is_server_error() || self.upload.is_held() {
+            self.upload.abandon();
         }
-        match self.transport.recv().await? {
-            Some(buffer) => self.absorb(&buffer, sink),
+        let mut body = Vec::new();
+        // What is wrong behind the head is the body's affair: the caller gets the head first.
+        let ended = match self.absorb(rest, &mut body) {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.deferred = Some(error);
+                false
+            }
+        };
+        Received {
+            head,
+            body,
+            ended,
+            tunnel: self.codec.is_tunnel(),
+            trailers: self.trailers.take(),
+        }
+    }
+
+    /// Sends on, receives one buffer and appends what it holds of the body. Ready with whether the body
+    /// has ended. Loses nothing: bytes are taken from the socket in the same poll in which they are
+    /// decoded.
+    pub(super) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut Vec<u8>,
+    ) -> Poll<Result<bool, LinkError>> {
+        self.poll_upload(cx)?;
+        if let Some(error) = self.deferred.take() {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(match ready!(self.transport.poll_recv(cx))? {
+            Some(buffer) => {
+                self.receives += 1;
+                self.absorb(&buffer, sink)
+            }
             None => {
                 self.codec.eof()?;
                 Ok(true)
             }
-        }
+        })
     }
 
-    /// Decodes body bytes. Trailers are read and dropped.
+    /// Decodes body bytes.
     fn absorb(&mut self, mut input: &[u8], sink: &mut Vec<u8>) -> Result<bool, LinkError> {
         loop {
             let (used, event) = self.codec.receive(input)?;
@@ -189,9 +305,15 @@ impl Link {
                     }
                     sink.extend_from_slice(data);
                 }
-                Event::Head(_) | Event::Trailers(_) => {}
+                Event::Head(_) => {}
+                Event::Trailers(trailers) => self.trailers = Some(Box::new(trailers)),
                 Event::NeedMore => return Ok(false),
-                Event::End => return Ok(true),
+                Event::End => {
+                    if self.codec.is_tunnel() {
+                        self.tunnelled.extend_from_slice(input);
+                    }
+                    return Ok(true);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@
 //! | `error.rs` | [`Error`]: one opaque error with predicates |
 //! | `url.rs` | [`IntoUrl`], and what a connection and a request need to know of a URL |
 //! | `redirect.rs` | [`Policy`], and the request that follows a redirect |
-//! | `deadline.rs` | one timer for a whole exchange |
+//! | `deadline.rs` | the clocks of an exchange: one for all of it, one for silence |
 //! | `cookie/` | a jar of cookies (feature `cookies`) |
 //! | `guard.rs` | which addresses a crawler has no business with |
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
@@ -16,8 +16,10 @@
 //! | `connect.rs` | from a URL to a transport |
 //! | `link.rs` | one connection: a transport and its codec |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
-//! | `request.rs` | [`RequestBuilder`] |
-//! | `response.rs` | [`Response`], whose body streams |
+//! | `body/` | [`Body`]: bytes or a stream, and how it is sent |
+//! | `request.rs` | [`Request`]: a request as a value |
+//! | `request_builder.rs` | [`RequestBuilder`] |
+//! | `response/` | [`Response`], whose body streams; [`Upgraded`] |
 //! | `builder.rs`, `names.rs` | [`ClientBuilder`] |
 //! | `client.rs` | [`Client`] |
 //!
@@ -25,7 +27,8 @@
 //!
 //! No task and no channel stands between a request and its socket: `send` takes an idle connection
 //! from the pool (or opens one), writes the head, and reads until the response's head is
-//! complete, all in the task that awaits it. The body is read only as it is asked for, so a slow
+//! complete, all in the task that awaits it. A body of a request is sent by whoever waits for the response,
+//! and both directions at once, so an answer may come while the upload is under way. The body is read only as it is asked for, so a slow
 //! consumer slows the server down. As soon as the last byte of a body has been seen, its
 //! connection goes back to the pool, even if the caller holds the [`Response`] for much longer.
 //!
@@ -53,7 +56,9 @@ mod transport;
 mod connect;
 mod link;
 mod exchange;
+mod body;
 mod request;
+mod request_builder;
 mod response;
 mod builder;
 mod names;
@@ -62,10 +67,12 @@ mod client;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
 pub use redirect::Policy;
-pub use request::RequestBuilder;
-pub use response::Response;
+pub use request::Request;
+pub use request_builder::RequestBuilder;
+pub use response::{Response, ResponseReader, Upgraded};
 pub use url::IntoUrl;

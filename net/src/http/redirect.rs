@@ -92,20 +92,25 @@ const BODY_HEADERS: [HeaderName; 4] = [
 ///
 /// [RFC 9110, section 15.4]: https://www.rfc-editor.org/rfc/rfc9110#section-15.4
 pub(super) fn follow(request: &mut Request, status: StatusCode, next: Url) {
-    let to_get = match status.as_u16() {
-        303 => request.method != Method::HEAD,
-        301 | 302 => request.method == Method::POST,
-        _ => false,
-    };
-    if to_get {
+    if becomes_get(request, status) {
         request.method = Method::GET;
         request.body = None;
+        request.spent = false;
         remove_all(&mut request.headers, &BODY_HEADERS);
     }
     if !same_origin(&request.url, &next) {
         remove_all(&mut request.headers, &SENSITIVE);
     }
     request.url = next;
+}
+
+/// Whether the redirect leads to something to be fetched, whatever the request was.
+pub(super) fn becomes_get(request: &Request, status: StatusCode) -> bool {
+    match status.as_u16() {
+        303 => request.method != Method::HEAD,
+        301 | 302 => request.method == Method::POST,
+        _ => false,
+    }
 }
 
 fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
@@ -117,7 +122,7 @@ fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::http::Body;
 
     fn next(location: &str) -> Result<Option<Url>, Error> {
         let from = Url::parse("http://a/b/c?d#frag").unwrap();
@@ -130,13 +135,10 @@ mod tests {
         for name in ["authorization", "cookie", "host", "accept", "content-type"] {
             headers.insert(name, "x".parse().unwrap());
         }
-        Request {
-            method,
-            url: Url::parse("http://a/").unwrap(),
-            headers,
-            body: Some(Bytes::from_static(b"body")),
-            timeout: None,
-        }
+        let mut request = Request::new(method, Url::parse("http://a/").unwrap());
+        request.headers = headers;
+        request.body = Some(Body::from("body"));
+        request
     }
 
     #[test]

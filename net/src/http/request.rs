@@ -1,166 +1,195 @@
-//! A request in the making.
+//! A request, as a value.
 
 use std::time::Duration;
 
 use ::url::Url;
-use bytes::Bytes;
-use http::Method;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{Extensions, Method, Version};
 
-use super::client::Client;
+use super::body::Body;
 use super::error::{Error, Phase};
-use super::response::Response;
-use super::url::{basic, check_scheme, take_credentials};
+use super::url::{IntoUrl, check_scheme, take_credentials};
 
-/// A request that is ready to be sent, and sent again after a redirect.
+/// A request, to be sent by [`Client::execute`](super::Client::execute). Most are made by a
+/// [`RequestBuilder`](super::RequestBuilder).
 #[derive(Debug)]
-pub(super) struct Request {
+pub struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    pub(super) body: Option<Body>,
+    /// The body was a stream and has been read, so `body` is empty although there was one.
+    pub(super) spent: bool,
     pub(super) timeout: Option<Duration>,
+    pub(super) version: Option<Version>,
+    pub(super) extensions: Extensions,
 }
 
-/// Builds a request of a [`Client`]; [`send`](Self::send) runs it.
-///
-/// A mistake on the way (a URL or header that does not parse) is kept and returned by `send`.
-#[derive(Debug)]
-#[must_use = "a request does nothing until it is sent"]
-pub struct RequestBuilder {
-    client: Client,
-    request: Result<Request, Error>,
+impl Request {
+    /// A request without headers and body.
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            spent: false,
+            timeout: None,
+            version: None,
+            extensions: Extensions::new(),
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The method, to be changed.
+    pub fn method_mut(&mut self) -> &mut Method {
+        &mut self.method
+    }
+
+    /// The URL. Userinfo in it becomes an `Authorization` header when the request is sent.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The URL, to be changed.
+    pub fn url_mut(&mut self) -> &mut Url {
+        &mut self.url
+    }
+
+    /// The headers, without the client's default headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to be changed.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The body, if there is one.
+    #[must_use]
+    pub fn body(&self) -> Option<&Body> {
+        self.body.as_ref()
+    }
+
+    /// The body, to be changed.
+    pub fn body_mut(&mut self) -> &mut Option<Body> {
+        &mut self.body
+    }
+
+    /// The time for everything, if the client's is not to be used.
+    #[must_use]
+    pub fn timeout(&self) -> Option<&Duration> {
+        self.timeout.as_ref()
+    }
+
+    /// The time for everything, to be changed.
+    pub fn timeout_mut(&mut self) -> &mut Option<Duration> {
+        &mut self.timeout
+    }
+
+    /// The version of HTTP: 1.1 unless another was asked for.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version.unwrap_or(Version::HTTP_11)
+    }
+
+    /// The version, to be changed. 1.0 is for servers that know nothing better: the connection then serves
+    /// one request, and a body must know its length.
+    pub fn version_mut(&mut self) -> &mut Version {
+        self.version.get_or_insert(Version::HTTP_11)
+    }
+
+    /// Values that travel with the request and are not sent.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that travel with the request, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// The same request again; `None` if its body is a stream.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        let body = match &self.body {
+            Some(body) => Some(body.try_clone()?),
+            None => None,
+        };
+        Some(Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body,
+            spent: self.spent,
+            timeout: self.timeout,
+            version: self.version,
+            extensions: self.extensions.clone(),
+        })
+    }
+
+    /// Checks whether it can be sent, and takes credentials out of its URL.
+    pub(super) fn prepare(&mut self) -> Result<(), Error> {
+        check_scheme(&self.url, Phase::Build)?;
+        if self.method == Method::CONNECT {
+            let text = "CONNECT makes a tunnel, which this client has no use for";
+            return Err(Error::plain(Phase::Build, text).with_url(&self.url));
+        }
+        if let Some(credentials) = take_credentials(&mut self.url) {
+            self.headers.entry(AUTHORIZATION).or_insert(credentials);
+        }
+        Ok(())
+    }
+
+    /// The body, to be sent: bytes are shared, a stream is taken.
+    pub(super) fn lend_body(&mut self) -> Option<Body> {
+        let body = self.body.as_ref()?;
+        if let Some(copy) = body.try_clone() {
+            return Some(copy);
+        }
+        self.spent = true;
+        self.body.take()
+    }
+
+    /// Takes a stream back that was not sent.
+    pub(super) fn give_back_body(&mut self, body: Option<Body>) {
+        if body.is_some() {
+            self.body = body;
+            self.spent = false;
+        }
+    }
+
+    /// Whether the request cannot be sent again, as its body was read.
+    pub(super) fn is_body_spent(&self) -> bool {
+        self.spent
+    }
 }
 
-impl RequestBuilder {
-    pub(super) fn new(client: Client, method: Method, url: Result<Url, Error>) -> Self {
-        let request = url.and_then(|mut url| {
-            check_scheme(&url, Phase::Build)?;
-            if method == Method::CONNECT {
-                let text = "CONNECT makes a tunnel, which this client has no use for";
-                return Err(Error::plain(Phase::Build, text).with_url(&url));
-            }
-            let mut headers = HeaderMap::new();
-            if let Some(credentials) = take_credentials(&mut url) {
-                headers.insert(AUTHORIZATION, credentials);
-            }
-            Ok(Request {
-                method,
-                url,
-                headers,
-                body: None,
-                timeout: None,
-            })
-        });
-        Self { client, request }
-    }
+impl<T: Into<Body>> TryFrom<http::Request<T>> for Request {
+    type Error = Error;
 
-    /// Adds a header; one of the same name that was added before stays. It replaces a default
-    /// header of the client. `Content-Length` and `Transfer-Encoding` are refused: the client
-    /// derives them from the body.
-    pub fn header<K, V>(self, name: K, value: V) -> Self
-    where
-        K: TryInto<HeaderName, Error: Into<http::Error>>,
-        V: TryInto<HeaderValue, Error: Into<http::Error>>,
-    {
-        let pair = (name.try_into().map_err(Into::into))
-            .and_then(|name| Ok((name, value.try_into().map_err(Into::into)?)));
-        self.change(|request| {
-            let remedy = "header names are tokens, and values hold no control characters";
-            let (name, value) = pair.map_err(|error: http::Error| {
-                Error::source(Phase::Build, error)
-                    .with_url(&request.url)
-                    .with_remedy(remedy)
-            })?;
-            request.headers.append(name, value);
-            Ok(())
-        })
-    }
-
-    /// Sets headers; those of the same names that were added before are replaced.
-    pub fn headers(self, headers: HeaderMap) -> Self {
-        self.change(|request| {
-            // The names come with their first value only, so that one loop replaces and appends.
-            let mut current = None;
-            for (name, value) in headers {
-                match (name, &current) {
-                    (Some(name), _) => {
-                        request.headers.insert(&name, value);
-                        current = Some(name);
-                    }
-                    (None, Some(name)) => {
-                        request.headers.append(name, value);
-                    }
-                    (None, None) => {}
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Credentials of the scheme Basic. They are sent in clear, as is everything over `http://`.
-    pub fn basic_auth(self, user: &str, password: Option<&str>) -> Self {
-        let value = basic(user.as_bytes(), password.unwrap_or_default().as_bytes());
-        self.change(|request| {
-            request.headers.insert(AUTHORIZATION, value);
-            Ok(())
-        })
-    }
-
-    /// A token of the scheme Bearer.
-    pub fn bearer_auth(self, token: &str) -> Self {
-        let value = HeaderValue::try_from(format!("Bearer {token}"));
-        self.change(|request| {
-            let mut value = value.map_err(|error| {
-                let remedy = "a token holds no control characters";
-                Error::source(Phase::Build, error)
-                    .with_url(&request.url)
-                    .with_remedy(remedy)
-            })?;
-            value.set_sensitive(true);
-            request.headers.insert(AUTHORIZATION, value);
-            Ok(())
-        })
-    }
-
-    /// The body, kept whole in memory. It is sent with its `Content-Length`, and again if a
-    /// redirect or a stale connection asks for it.
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
-        self.change(|request| {
-            request.body = Some(body.into());
-            Ok(())
-        })
-    }
-
-    /// The time for everything from now on, redirects and the whole body included. Replaces the
-    /// client's [`timeout`](super::ClientBuilder::timeout).
-    pub fn timeout(self, timeout: Duration) -> Self {
-        self.change(|request| {
-            request.timeout = Some(timeout);
-            Ok(())
-        })
-    }
-
-    /// Sends the request, follows redirects, and waits for the response's head.
-    ///
     /// # Errors
     ///
-    /// When the request cannot be built, sent or answered; a status such as 404 is no error here.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes the connection of an unfinished exchange and loses nothing else.
-    /// A server may have acted on the request all the same.
-    pub async fn send(self) -> Result<Response, Error> {
-        self.client.execute(self.request?).await
-    }
-
-    fn change(mut self, change: impl FnOnce(&mut Request) -> Result<(), Error>) -> Self {
-        if let Ok(request) = &mut self.request
-            && let Err(error) = change(request)
-        {
-            self.request = Err(error);
-        }
-        self
+    /// When the URI is no absolute URL.
+    fn try_from(request: http::Request<T>) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let mut request = Self::new(parts.method, parts.uri.to_string().into_url()?);
+        let body = body.into();
+        request.headers = parts.headers;
+        // The body of such a request is never absent; the empty one says that there is none.
+        request.body = (body.content_length() != Some(0)).then_some(body);
+        request.extensions = parts.extensions;
+        request.version = (parts.version == Version::HTTP_10).then_some(parts.version);
+        Ok(request)
     }
 }

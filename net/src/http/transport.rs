@@ -23,14 +23,6 @@ macro_rules! each {
 }
 
 impl Transport {
-    pub(super) async fn recv(&mut self) -> io::Result<Option<RecvBuf>> {
-        each!(self, inner => inner.recv().await)
-    }
-
-    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        each!(self, inner => inner.write_all(bytes).await)
-    }
-
     /// Whether an idle transport is still open and silent.
     pub(super) fn is_quiet(&mut self) -> bool {
         each!(self, inner => inner.is_quiet())

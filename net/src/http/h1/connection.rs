@@ -29,6 +29,8 @@ pub struct Connection {
     asked: Asked,
     /// 1xx responses to the current request.
     informational: u32,
+    /// Whether one of them was 100 Continue.
+    continued: bool,
     /// Bytes of the current body.
     body_bytes: u64,
     /// Whether any byte of the current response has been received.
@@ -75,6 +77,7 @@ impl Connection {
             head: HeadReader::default(),
             asked: Asked::default(),
             informational: 0,
+            continued: false,
             body_bytes: 0,
             started: false,
             reusable: true,
@@ -88,7 +91,7 @@ impl Connection {
     }
 
     /// Appends a request head to `out` and expects its response. The caller sends it, followed by
-    /// exactly [`content_length`](RequestHead::content_length) bytes of body.
+    /// exactly the body that [`body`](RequestHead::body) announces.
     ///
     /// # Errors
     ///
@@ -111,6 +114,7 @@ impl Connection {
         self.asked = request.encode(out)?;
         self.state = State::AwaitHead;
         self.informational = 0;
+        self.continued = false;
         self.body_bytes = 0;
         self.started = false;
         Ok(())
@@ -180,6 +184,7 @@ impl Connection {
                 }
             } else if status.is_informational() {
                 self.informational += 1;
+                self.continued |= status == StatusCode::CONTINUE;
                 let limit = self.limits.informational;
                 if self.informational > limit {
                     return Err(Error::TooManyInformational { limit });
@@ -248,6 +253,18 @@ impl Connection {
     #[must_use]
     pub fn has_response_started(&self) -> bool {
         self.started
+    }
+
+    /// Whether the server has answered 100 Continue: it wants the body that was held back for it.
+    #[must_use]
+    pub fn has_continued(&self) -> bool {
+        self.continued
+    }
+
+    /// Bytes of the current body so far, without the transfer coding.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 
     /// Whether the response turned the connection into a tunnel: 2xx to CONNECT, or 101. Bytes

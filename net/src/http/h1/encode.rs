@@ -1,7 +1,7 @@
 //! Writes a request head, and refuses one that could be read in two ways.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Version};
 
 use super::Error;
 use super::framing::for_each_token;
@@ -27,9 +27,21 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// Headers that are sent unless `headers` has one of the same name.
     pub defaults: &'a HeaderMap,
-    /// Bytes of the body that follows the head; `None` if there is no body. The codec writes the
-    /// `Content-Length` for it.
-    pub content_length: Option<u64>,
+    /// [`Version::HTTP_10`] for a server that knows nothing better; every other is sent as HTTP/1.1.
+    pub version: Version,
+    /// The body that follows the head. The codec writes the header that frames it.
+    pub body: RequestBody,
+}
+
+/// The body that follows a request head, as far as its framing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestBody {
+    /// There is none, and no header says so.
+    None,
+    /// This many bytes: `Content-Length`.
+    Length(u64),
+    /// In chunks, the last one of length 0: `Transfer-Encoding: chunked`. HTTP/1.0 knows no chunks.
+    Chunked,
 }
 
 /// What reading the response must know about the request.
@@ -73,7 +85,17 @@ impl RequestHead<'_> {
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(target.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let http10 = self.version == Version::HTTP_10;
+        if http10 && self.body == RequestBody::Chunked {
+            return Err(Error::ChunkedInHttp10);
+        }
+        // Whether such a server would keep the connection is anybody's guess.
+        asked.close = http10;
+        out.extend_from_slice(if http10 {
+            b" HTTP/1.0\r\n"
+        } else {
+            b" HTTP/1.1\r\n"
+        });
         self.write_host(out)?;
         for (name, value) in self.headers {
             write_header(name, value, &mut asked, out)?;
@@ -83,10 +105,14 @@ impl RequestHead<'_> {
                 write_header(name, value, &mut asked, out)?;
             }
         }
-        if let Some(length) = self.content_length {
-            out.extend_from_slice(b"content-length: ");
-            write_decimal(length, out);
-            out.extend_from_slice(b"\r\n");
+        match self.body {
+            RequestBody::None => {}
+            RequestBody::Length(length) => {
+                out.extend_from_slice(b"content-length: ");
+                write_decimal(length, out);
+                out.extend_from_slice(b"\r\n");
+            }
+            RequestBody::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         out.extend_from_slice(b"\r\n");
         Ok(asked)
@@ -198,7 +224,8 @@ mod tests {
             port,
             headers: &none,
             defaults: &none,
-            content_length: None,
+            version: Version::HTTP_11,
+            body: RequestBody::None,
         }
         .encode(&mut out)
         .unwrap();
@@ -240,7 +267,8 @@ mod tests {
             port: None,
             headers: &headers,
             defaults: &defaults,
-            content_length: Some(10_203),
+            version: Version::HTTP_11,
+            body: RequestBody::Length(10_203),
         };
         request.encode(&mut out).unwrap();
         assert_eq!(
@@ -248,6 +276,32 @@ mod tests {
             "PUT / HTTP/1.1\r\nhost: other:1\r\naccept: a/b\r\nx: 1\r\nx: 2\r\n\
              user-agent: heist\r\ncontent-length: 10203\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn bodies_are_framed_once() {
+        let none = HeaderMap::new();
+        let encode = |version, body| {
+            let mut out = Vec::new();
+            let request = RequestHead {
+                method: &Method::POST,
+                target: "/",
+                host: "h",
+                port: None,
+                headers: &none,
+                defaults: &none,
+                version,
+                body,
+            };
+            let asked = request.encode(&mut out)?;
+            Ok((asked.close, String::from_utf8(out).unwrap()))
+        };
+        let (close, chunked) = encode(Version::HTTP_11, RequestBody::Chunked).unwrap();
+        assert!(!close && chunked.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"));
+        let (close, old) = encode(Version::HTTP_10, RequestBody::Length(1)).unwrap();
+        assert!(close && old.starts_with("POST / HTTP/1.0\r\n"));
+        let refused = encode(Version::HTTP_10, RequestBody::Chunked);
+        assert_eq!(refused, Err(Error::ChunkedInHttp10));
     }
 
     #[test]
@@ -263,7 +317,8 @@ mod tests {
             port: None,
             headers: &headers,
             defaults: &none,
-            content_length: None,
+            version: Version::HTTP_11,
+            body: RequestBody::None,
         };
         let asked = request.encode(&mut Vec::new()).unwrap();
         assert_eq!(

@@ -17,6 +17,8 @@ pub enum Error {
     InvalidHeaderValue,
     /// A request header says how the body is framed; only the codec may say that.
     FramingHeader,
+    /// A body of unknown length for an HTTP/1.0 server, which knows no chunks.
+    ChunkedInHttp10,
     /// A request was encoded while an exchange was under way, or after one that closes the
     /// connection.
     NotReady,
@@ -109,6 +111,7 @@ impl Error {
                 | Self::InvalidHost
                 | Self::InvalidHeaderValue
                 | Self::FramingHeader
+                | Self::ChunkedInHttp10
                 | Self::NotReady
         )
     }
@@ -148,6 +151,9 @@ impl Error {
             Self::FramingHeader => {
                 "a request header says how the body is framed (Content-Length or \
                  Transfer-Encoding); leave it out, it is derived from the body"
+            }
+            Self::ChunkedInHttp10 => {
+                "the body's length is unknown, and HTTP/1.0 knows no chunks; give its length"
             }
             Self::NotReady => "the connection is not ready for another request",
             Self::Unsolicited => "the server sent bytes without being asked",

@@ -21,8 +21,8 @@
 //! copied (once, a few hundred bytes), because it outlives the receive buffer.
 //!
 //! ```
-//! use heist_net::http::h1::{Connection, Event, Limits, RequestHead};
-//! use http::{HeaderMap, Method};
+//! use heist_net::http::h1::{Connection, Event, Limits, RequestBody, RequestHead};
+//! use http::{HeaderMap, Method, Version};
 //!
 //! let none = HeaderMap::new();
 //! let mut connection = Connection::new(Limits::default());
@@ -35,7 +35,8 @@
 //!         port: None,
 //!         headers: &none,
 //!         defaults: &none,
-//!         content_length: None,
+//!         version: Version::HTTP_11,
+//!         body: RequestBody::None,
 //!     },
 //!     &mut request,
 //! )?;
@@ -80,7 +81,7 @@ mod samples;
 mod split_tests;
 
 pub use connection::{Connection, Event};
-pub use encode::RequestHead;
+pub use encode::{RequestBody, RequestHead};
 pub use error::Error;
 pub use head::{HeaderSpans, ResponseHead};
 pub use limits::Limits;

@@ -1,9 +1,9 @@
 //! However the network cuts a response, its meaning is the same.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 
 use super::samples::{End, SAMPLES};
-use super::{Connection, Error, Event, Limits, RequestHead};
+use super::{Connection, Error, Event, Limits, RequestBody, RequestHead};
 
 /// Everything a caller can see of one response. Errors keep what came before them.
 #[derive(Debug, PartialEq, Default)]
@@ -27,7 +27,8 @@ fn run<'i>(pieces: impl IntoIterator<Item = &'i [u8]>, eof: bool) -> Seen {
         port: None,
         headers: &none,
         defaults: &none,
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     connection
         .encode_request(&request, &mut Vec::new())
@@ -201,7 +202,8 @@ fn two_responses_in_a_row_do_not_mix() {
             port: None,
             headers: &none,
             defaults: &none,
-            content_length: None,
+            version: Version::HTTP_11,
+            body: RequestBody::None,
         };
         connection
             .encode_request(&request, &mut Vec::new())

@@ -235,7 +235,8 @@ fn rule_8_requests_cannot_be_split() {
         port: None,
         headers: &none,
         defaults: &none,
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     let encode = |request: &RequestHead<'_>| {
         let mut out = b"before".to_vec();

@@ -5,9 +5,9 @@
 //! | `head.rs` | 1 where the body ends, 2 codings, 3 lengths, 4 lines of the head, 6 its limits |
 //! | `body.rs` | 5 chunks, 7 early end and excess, 8 requests, 9 size of the body |
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
-use super::{Connection, Error, Event, Limits, RequestHead};
+use super::{Connection, Error, Event, Limits, RequestBody, RequestHead};
 
 mod head;
 mod body;
@@ -79,7 +79,8 @@ fn send(
         port: None,
         headers: &headers,
         defaults: &HeaderMap::new(),
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     connection.encode_request(&request, &mut Vec::new())
 }

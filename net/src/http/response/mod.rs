@@ -1,23 +1,34 @@
 //! A response, whose body streams.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `mod.rs` | [`Response`]: the head, and the body in pieces or as a whole |
+//! | `incoming.rs` | the body as it comes: received, decoded, counted |
+//! | `convert.rs` | the body as a stream, a reader, a [`Body`](super::Body) |
+//! | `upgrade.rs` | [`Upgraded`]: the connection itself, for another protocol |
 
+mod incoming;
+mod convert;
+mod upgrade;
+
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use ::url::Url;
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, StatusCode, Version};
+use http::{Extensions, HeaderMap, StatusCode, Version};
+
+pub use convert::ResponseReader;
+pub use upgrade::Upgraded;
 
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
-use super::deadline::Deadline;
 use super::error::{Cause, Error, Phase};
-use super::exchange::Carrier;
+use super::exchange::{Carrier, Clocks};
 use super::h1::ResponseHead;
 use super::link::Received;
-
-/// The most that is reserved for a body because its `Content-Length` says so. What is really sent
-/// may still be more; a server only cannot make the client reserve it by announcing it.
-const TRUSTED_LENGTH: usize = 1 << 20;
+use incoming::Incoming;
 
 /// The response to a request: its head, and a body to be read.
 ///
@@ -29,22 +40,8 @@ pub struct Response {
     headers: OnceLock<HeaderMap>,
     url: Url,
     remote: SocketAddr,
-    body: Body,
-}
-
-#[derive(Debug)]
-struct Body {
-    /// What has been received but not handed out.
-    pending: Vec<u8>,
-    source: Source,
-    deadline: Deadline,
-}
-
-#[derive(Debug)]
-enum Source {
-    Open(Box<Carrier>),
-    Ended,
-    Failed,
+    body: Incoming,
+    extensions: Extensions,
 }
 
 impl Response {
@@ -53,20 +50,23 @@ impl Response {
         url: Url,
         remote: SocketAddr,
         carrier: Option<Carrier>,
-        deadline: Deadline,
+        clocks: Clocks,
     ) -> Self {
-        let source = carrier.map_or(Source::Ended, |carrier| Source::Open(Box::new(carrier)));
-        let body = Body {
-            pending: received.body,
-            source,
-            deadline,
-        };
+        let Received {
+            head,
+            body,
+            tunnel,
+            trailers,
+            ..
+        } = received;
+        let body = Incoming::new(body, carrier, tunnel, trailers, clocks);
         Self {
-            head: received.head,
+            head,
             headers: OnceLock::new(),
             url,
             remote,
             body,
+            extensions: Extensions::new(),
         }
     }
 
@@ -87,6 +87,17 @@ impl Response {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.headers.get_or_init(|| self.head.header_map())
+    }
+
+    /// The headers, to be changed. [`header`](Self::header) and [`head`](Self::head) go on showing what the
+    /// server sent.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        if self.headers.get().is_none() {
+            self.headers = OnceLock::from(self.head.header_map());
+        }
+        self.headers
+            .get_mut()
+            .unwrap_or_else(|| unreachable!("the map was just built"))
     }
 
     /// The first header of this name, as bytes.
@@ -121,10 +132,34 @@ impl Response {
         self.head.content_length()
     }
 
+    /// How many bytes of the body have been received so far, as the server sent them: without the transfer
+    /// coding, and before any content coding was removed.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.body.received()
+    }
+
+    /// The trailers that came behind the body, once its end has been read; `None` if there were none.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.body.trailers()
+    }
+
     /// The address that the request was sent to.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         Some(self.remote)
+    }
+
+    /// Values that travel with the response.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that travel with the response, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
     }
 
     /// Turns a status of 400 and above into an error.
@@ -133,6 +168,16 @@ impl Response {
     ///
     /// The status, for which [`Error::is_status`] holds.
     pub fn error_for_status(self) -> Result<Self, Error> {
+        self.error_for_status_ref()?;
+        Ok(self)
+    }
+
+    /// As [`error_for_status`](Self::error_for_status), for a response that is still needed.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn error_for_status_ref(&self) -> Result<&Self, Error> {
         let status = self.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(Error::new(Phase::Status, Cause::Status(status)).with_url(&self.url));
@@ -154,22 +199,8 @@ impl Response {
     ///
     /// Cancel safe: dropping the future loses no byte, and the next call goes on where it was.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        while self.body.pending.is_empty() {
-            if self
-                .body
-                .receive()
-                .await
-                .map_err(|error| error.with_url(&self.url))?
-            {
-                break;
-            }
-        }
-        let piece = std::mem::take(&mut self.body.pending);
-        Ok(if piece.is_empty() {
-            None
-        } else {
-            Some(piece.into())
-        })
+        let piece = poll_fn(|cx| self.body.poll_piece(cx)).await;
+        Ok(self.located(piece)?.map(Bytes::from))
     }
 
     /// The rest of the body in one block. A body that came along with the head is not copied.
@@ -178,20 +209,9 @@ impl Response {
     ///
     /// As [`chunk`](Self::chunk); what had arrived is then lost.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
-        if let (Source::Open(_), Some(length)) = (&self.body.source, self.content_length()) {
-            let length = usize::try_from(length)
-                .unwrap_or(TRUSTED_LENGTH)
-                .min(TRUSTED_LENGTH);
-            let pending = &mut self.body.pending;
-            pending.reserve_exact(length.saturating_sub(pending.len()));
-        }
-        while !self
-            .body
-            .receive()
-            .await
-            .map_err(|error| error.with_url(&self.url))?
-        {}
-        Ok(self.body.pending.into())
+        self.body.expect(self.content_length());
+        let whole = poll_fn(|cx| self.body.poll_whole(cx)).await;
+        self.located(whole).map(Bytes::from)
     }
 
     /// The rest of the body as text. It is taken for UTF-8 whatever its charset is said to be;
@@ -208,30 +228,32 @@ impl Response {
         let text = String::from_utf8(bytes.into());
         Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
-}
 
-impl Body {
-    /// Receives once and appends to `pending`. Returns whether the body has ended.
-    async fn receive(&mut self) -> Result<bool, Error> {
-        let carrier = match &mut self.source {
-            Source::Open(carrier) => carrier,
-            Source::Ended => return Ok(true),
-            Source::Failed => {
-                return Err(Error::plain(Phase::Body, "the body has already failed"));
-            }
-        };
-        let ended = match carrier.receive(&mut self.pending, &mut self.deadline).await {
-            Ok(false) => return Ok(false),
-            Ok(true) => Source::Ended,
-            Err(error) => {
-                // Closes the connection at once instead of when the response is dropped.
-                self.source = Source::Failed;
-                return Err(error);
-            }
-        };
-        if let Source::Open(carrier) = std::mem::replace(&mut self.source, ended) {
-            carrier.finish();
-        }
-        Ok(true)
+    /// The connection itself, after a response that switched protocols (101): for a WebSocket, for
+    /// instance. The request must have had an `Upgrade` header; whether the server chose what was
+    /// offered is for the caller to look at.
+    ///
+    /// The connection no longer counts as one of the client's, and no timeout of the request runs on it.
+    ///
+    /// # Errors
+    ///
+    /// When the status is another: [`Error::is_upgrade`] holds.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits.
+    #[expect(clippy::unused_async, reason = "reqwest's shape")]
+    pub async fn upgrade(self) -> Result<Upgraded, Error> {
+        let text = "the server did not switch protocols";
+        let refused = || Error::plain(Phase::Upgrade, text).with_url(&self.url);
+        self.body
+            .into_tunnel()
+            .map(|(transport, bytes)| Upgraded::new(transport, bytes))
+            .ok_or_else(refused)
+    }
+
+    /// Names the URL in an error of the body.
+    fn located<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.map_err(|error| error.with_url(&self.url))
     }
 }
