@@ -1,7 +1,7 @@
 //! Drives the codec.
 
-use heist_net::http::h1::{Connection, Error, Event, Limits, RequestHead};
-use http::HeaderMap;
+use heist_net::http::h1::{Connection, Error, Event, Limits, RequestBody, RequestHead};
+use http::{HeaderMap, Version};
 
 use crate::generate::{Case, Exchange};
 use crate::outcome::{End, Fault, Head, Outcome};
@@ -33,7 +33,8 @@ fn send(connection: &mut Connection, exchange: &Exchange) {
         port: None,
         headers: &exchange.request_headers,
         defaults: &HeaderMap::new(),
-        content_length: None,
+        version: Version::HTTP_11,
+        body: RequestBody::None,
     };
     connection
         .encode_request(&request, &mut Vec::new())
