@@ -138,11 +138,9 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
+/// It keeps the two greatest numbers for itself.
 fn is_too_long_for_hyper(head: &Head) -> bool {
-    let lengths = head.headers.get_all("content-length");
-    lengths
-        .iter()
-        .any(|length| length.as_bytes().starts_with(b"184467440737095516"))
+    length(&head.headers).is_some_and(|length| length > u64::MAX - 2)
 }
 
 /// Only hyper would use the connection again. There must be something in the head that speaks against it.
