@@ -6,6 +6,7 @@
 //!   [`unix`]
 //! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses; [`dns`]: resolvers
 //! - [`io`]: the traits of readers and writers, and what is made of them, in tokio's names
+//! - `tls`: TLS over any of them, with the feature `tls`
 //! - [`http`]: an HTTP/1.1 client in the shape of reqwest
 //!
 //! # Cancel safety
@@ -24,6 +25,8 @@ mod tcp;
 mod udp;
 pub mod unix;
 pub mod io;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod http;
 
 pub use addr::{ToSocketAddrs, lookup_host};
