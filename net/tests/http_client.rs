@@ -28,3 +28,11 @@ mod uploads;
 mod bodies;
 #[path = "http_client/timeouts.rs"]
 mod timeouts;
+#[cfg(all(
+    feature = "gzip",
+    feature = "brotli",
+    feature = "zstd",
+    feature = "deflate"
+))]
+#[path = "http_client/codings.rs"]
+mod codings;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
 
 use super::client::{Client, Timeouts};
+use super::coding::{Codings, DecodeLimits};
 use super::connect;
 #[cfg(feature = "cookies")]
 use super::cookie::{CookieStore, Jar, Provider};
@@ -32,6 +33,8 @@ pub struct ClientBuilder {
     #[cfg(feature = "cookies")]
     cookies: Option<Provider>,
     pub(super) names: Names,
+    pub(super) codings: Codings,
+    pub(super) ratio: Option<u32>,
     error: Option<Error>,
 }
 
@@ -65,6 +68,8 @@ impl ClientBuilder {
             #[cfg(feature = "cookies")]
             cookies: None,
             names: Names::default(),
+            codings: Codings::COMPILED,
+            ratio: Some(1000),
             error: None,
         }
     }
@@ -150,7 +155,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The most bytes of a body; one more is an error, at the head already if that announces it.
+    /// The most bytes of a body, both as it is received and as it is decoded; one more is an error, at the
+    /// head already if that announces it.
     /// Default: no limit.
     pub fn max_response_size(mut self, limit: u64) -> Self {
         self.limits.body = limit;
@@ -211,8 +217,20 @@ impl ClientBuilder {
             let text = "`max_connections_per_host` is 0, which lets no request through";
             return Err(Error::plain(Phase::Build, text));
         }
+        // A part of a coded body cannot be decoded, so for ranges the coding is not asked for.
+        let range_headers = self.default_headers.clone();
+        let mut default_headers = self.default_headers;
+        if let Some(accept) = self.codings.accept() {
+            default_headers.entry(ACCEPT_ENCODING).or_insert(accept);
+        }
         let config = Config {
-            default_headers: self.default_headers,
+            default_headers,
+            range_headers,
+            codings: self.codings,
+            decode_limits: DecodeLimits {
+                size: self.limits.body,
+                ratio: self.ratio,
+            },
             connect: connect::Config {
                 resolver: self.names.resolver(),
                 timeout: self.connect_timeout,

@@ -169,13 +169,14 @@ impl Client {
             // A stream that was sent cannot go anywhere else.
             let next = next.filter(|_| !request.is_body_spent() || becomes_get(&request, status));
             let Some(next) = next else {
-                return Ok(Response::new(
+                return Response::new(
                     received,
                     request.url,
                     remote,
                     carrier,
                     clocks,
-                ));
+                    &inner.config,
+                );
             };
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::url::Url;
 use http::StatusCode;
 
+use super::coding::Limit;
 use super::deadline::TimedOut;
 use super::h1;
 use crate::dns;
@@ -57,6 +58,8 @@ pub(super) enum Cause {
     Scheme,
     /// The server's answer can be read but not understood.
     Undecodable(&'static str),
+    /// What came out of a decoder exceeded a limit.
+    Limit(Limit),
     /// A status that the caller does not want.
     Status(StatusCode),
     /// Anything else.
@@ -174,10 +177,15 @@ impl Error {
         }
     }
 
-    /// Whether a limit on the response was exceeded: its head, or `max_response_size`.
+    /// Whether a limit on the response was exceeded: its head, `max_response_size`, or what may come out of a
+    /// content coding.
     #[must_use]
     pub fn is_limit(&self) -> bool {
-        matches!(&self.inner.cause, Cause::Codec(error) if error.is_limit())
+        match &self.inner.cause {
+            Cause::Codec(error) => error.is_limit(),
+            Cause::Limit(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the client or the request was set up wrongly: nothing was sent.
@@ -241,6 +249,7 @@ impl Error {
             (_, Cause::Codec(h1::Error::BodyTooLarge { .. })) => {
                 Some("raise `max_response_size` if this much is expected")
             }
+            (_, Cause::Limit(limit)) => Some(limit.remedy()),
             (_, Cause::Codec(error)) if error.is_early_close() => Some("try again later"),
             // Its message ends with its own.
             (Phase::Resolve, Cause::Source(error)) if error.is::<dns::Error>() => None,
@@ -287,6 +296,7 @@ impl fmt::Display for Error {
             Cause::TimedOut(after) => write!(f, " timed out after {after:?}")?,
             Cause::Codec(error) => write!(f, " failed: {error}")?,
             Cause::Source(error) => write!(f, " failed: {error}")?,
+            Cause::Limit(limit) => write!(f, " failed: {limit}")?,
             Cause::Scheme => write!(f, " failed: {NO_TLS}")?,
             Cause::Undecodable(text) | Cause::Plain(text) => write!(f, " failed: {text}")?,
             Cause::Status(status) => write!(f, " failed: the server answered {status}")?,

@@ -10,8 +10,9 @@ use std::time::Duration;
 use ::url::Url;
 use heist_runtime::time::{Instant, Timer};
 use http::HeaderMap;
-use http::header::EXPECT;
+use http::header::{EXPECT, RANGE};
 
+use super::coding::{Codings, DecodeLimits};
 use super::connect::{self, connect};
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
@@ -28,11 +29,24 @@ use super::url::origin;
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) default_headers: HeaderMap,
+    /// The same for requests of a range.
+    pub(super) range_headers: HeaderMap,
+    pub(super) codings: Codings,
+    pub(super) decode_limits: DecodeLimits,
     pub(super) connect: connect::Config,
     pub(super) head_timeout: Option<Duration>,
     pub(super) limits: h1::Limits,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
+}
+
+impl Config {
+    fn defaults(&self, request: &Request) -> &HeaderMap {
+        if request.headers.contains_key(RANGE) {
+            return &self.range_headers;
+        }
+        &self.default_headers
+    }
 }
 
 /// The clocks that run for one request.
@@ -87,7 +101,7 @@ pub(super) async fn exchange(
     for attempt in 1.. {
         let url = &request.url;
         let (mut carrier, reused) = claim(config, pool, url, attempt > 1, clocks).await?;
-        if let Err(error) = carrier.link.start(request, &config.default_headers) {
+        if let Err(error) = carrier.link.start(request, config.defaults(request)) {
             carrier.finish();
             return Err(Error::new(Phase::Build, Cause::Codec(error)).with_url(&request.url));
         }

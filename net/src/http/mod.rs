@@ -16,6 +16,7 @@
 //! | `connect.rs` | from a URL to a transport |
 //! | `link.rs` | one connection: a transport and its codec |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
+//! | `coding/` | `gzip` and the like, removed from bodies (features of those names) |
 //! | `body/` | [`Body`]: bytes or a stream, and how it is sent |
 //! | `request.rs` | [`Request`]: a request as a value |
 //! | `request_builder.rs` | [`RequestBuilder`] |
@@ -40,8 +41,7 @@
 //!
 //! # Not yet
 //!
-//! TLS: an `https` URL is refused with an error that says so. Content codings (gzip and others) are
-//! neither asked for nor removed.
+//! TLS: an `https` URL is refused with an error that says so.
 
 pub mod h1;
 mod error;
@@ -56,6 +56,7 @@ mod transport;
 mod connect;
 mod link;
 mod exchange;
+mod coding;
 mod body;
 mod request;
 mod request_builder;

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use http::HeaderMap;
 
+use crate::http::coding::{Decoded, Decoder};
 use crate::http::error::{Error, Phase};
 use crate::http::exchange::{Carrier, Clocks};
 use crate::http::transport::Transport;
@@ -15,8 +16,16 @@ const TRUSTED_LENGTH: usize = 1 << 20;
 /// The body of a response: what has come of it, and where the rest comes from.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// What has been received but not handed out.
+    /// What has been received (and decoded) but not handed out.
     pending: Vec<u8>,
+    /// Removes the content codings; gone at the end, and when there are none.
+    decoder: Option<Box<Decoder>>,
+    raw: Raw,
+}
+
+/// The body as the server sends it.
+#[derive(Debug)]
+struct Raw {
     source: Source,
     clocks: Clocks,
     /// Bytes received so far.
@@ -34,8 +43,9 @@ enum Source {
 }
 
 impl Incoming {
+    /// `came` is what came along with the head; without a carrier it is all.
     pub(super) fn new(
-        pending: Vec<u8>,
+        came: Vec<u8>,
         carrier: Option<Carrier>,
         tunnel: bool,
         trailers: Option<Box<HeaderMap>>,
@@ -47,40 +57,60 @@ impl Incoming {
             Some(carrier) => Source::Open(carrier),
         };
         Self {
-            received: pending.len() as u64,
-            pending,
-            source,
-            clocks,
-            trailers,
+            raw: Raw {
+                source,
+                clocks,
+                received: came.len() as u64,
+                trailers,
+            },
+            pending: came,
+            decoder: None,
         }
     }
 
+    /// Whether there is a body, or may be one.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.pending.is_empty() || matches!(self.raw.source, Source::Open(_))
+    }
+
+    /// From here on the body is decoded. To be said before anything was taken.
+    pub(super) fn decode_with(&mut self, mut decoder: Box<Decoder>) {
+        decoder.received(self.pending.len());
+        *decoder.input() = std::mem::take(&mut self.pending);
+        if matches!(self.raw.source, Source::Ended) {
+            decoder.end();
+        }
+        self.decoder = Some(decoder);
+    }
+
     pub(super) fn received(&self) -> u64 {
-        self.received
+        self.raw.received
     }
 
     /// The trailers, if the end of the body has come and there were some.
     pub(super) fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_deref()
+        self.raw.trailers.as_deref()
     }
 
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take().map(|trailers| *trailers)
+        self.raw.trailers.take().map(|trailers| *trailers)
     }
 
-    /// Whether nothing was handed out yet.
+    /// Whether nothing was handed out yet of a body that needs no decoding.
     pub(super) fn is_whole(&self) -> bool {
-        self.received == self.pending.len() as u64
+        self.raw.received == self.pending.len() as u64
     }
 
     /// Whether everything has been handed out.
     pub(super) fn is_over(&self) -> bool {
-        self.pending.is_empty() && matches!(self.source, Source::Ended)
+        self.pending.is_empty()
+            && self.decoder.is_none()
+            && matches!(self.raw.source, Source::Ended)
     }
 
     /// Makes room for a body of this announced length.
     pub(super) fn expect(&mut self, length: Option<u64>) {
-        if let (Source::Open(_), Some(length)) = (&self.source, length) {
+        if let (Source::Open(_), Some(length)) = (&self.raw.source, length) {
             let length = usize::try_from(length)
                 .unwrap_or(TRUSTED_LENGTH)
                 .min(TRUSTED_LENGTH);
@@ -99,7 +129,11 @@ impl Incoming {
                 break;
             }
         }
-        let piece = std::mem::take(&mut self.pending);
+        let mut piece = std::mem::take(&mut self.pending);
+        // What a decoder gives has room for much and may be little.
+        if piece.len() < piece.capacity() / 2 {
+            piece.shrink_to_fit();
+        }
         Poll::Ready(Ok((!piece.is_empty()).then_some(piece)))
     }
 
@@ -109,8 +143,46 @@ impl Incoming {
         Poll::Ready(Ok(std::mem::take(&mut self.pending)))
     }
 
-    /// Receives once and appends to `pending`. Ready with whether the body has ended.
+    /// Receives or decodes once, and appends to `pending`. Ready with whether the body has ended.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        let Some(decoder) = &mut self.decoder else {
+            return self.raw.poll(cx, &mut self.pending);
+        };
+        loop {
+            match decoder.decode(&mut self.pending) {
+                Ok(Decoded::Some) => return Poll::Ready(Ok(false)),
+                Ok(Decoded::NeedsInput) => {}
+                Ok(Decoded::End) => {
+                    self.decoder = None;
+                    return Poll::Ready(Ok(true));
+                }
+                Err(error) => {
+                    self.raw.source = Source::Failed;
+                    self.decoder = None;
+                    return Poll::Ready(Err(error));
+                }
+            }
+            let before = self.raw.received;
+            let ended = ready!(self.raw.poll(cx, decoder.input()))?;
+            decoder.received((self.raw.received - before) as usize);
+            if ended {
+                decoder.end();
+            }
+        }
+    }
+
+    /// The connection, if it has switched protocols.
+    pub(super) fn into_tunnel(self) -> Option<(Transport, Vec<u8>)> {
+        match self.raw.source {
+            Source::Tunnel(carrier) => Some(carrier.into_tunnel()),
+            _ => None,
+        }
+    }
+}
+
+impl Raw {
+    /// Receives once and appends to `sink`. Ready with whether the body has ended.
+    fn poll(&mut self, cx: &mut Context<'_>, sink: &mut Vec<u8>) -> Poll<Result<bool, Error>> {
         let carrier = match &mut self.source {
             Source::Open(carrier) => carrier,
             Source::Ended | Source::Tunnel(_) => return Poll::Ready(Ok(true)),
@@ -119,9 +191,9 @@ impl Incoming {
                 return Poll::Ready(Err(error));
             }
         };
-        let before = self.pending.len();
-        let received = ready!(carrier.poll_receive(cx, &mut self.pending, &mut self.clocks));
-        self.received += (self.pending.len() - before) as u64;
+        let before = sink.len();
+        let received = ready!(carrier.poll_receive(cx, sink, &mut self.clocks));
+        self.received += (sink.len() - before) as u64;
         match received {
             Ok(false) => return Poll::Ready(Ok(false)),
             Ok(true) => {}
@@ -136,13 +208,5 @@ impl Incoming {
             carrier.finish();
         }
         Poll::Ready(Ok(true))
-    }
-
-    /// The connection, if it has switched protocols.
-    pub(super) fn into_tunnel(self) -> Option<(Transport, Vec<u8>)> {
-        match self.source {
-            Source::Tunnel(carrier) => Some(carrier.into_tunnel()),
-            _ => None,
-        }
     }
 }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `mod.rs` | [`Response`]: the head, and the body in pieces or as a whole |
 //! | `incoming.rs` | the body as it comes: received, decoded, counted |
+//! | `text.rs` | the charset of a text |
 //! | `convert.rs` | the body as a stream, a reader, a [`Body`](super::Body) |
 //! | `upgrade.rs` | [`Upgraded`]: the connection itself, for another protocol |
 
 mod incoming;
+mod text;
 mod convert;
 mod upgrade;
 
@@ -16,16 +18,18 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use ::url::Url;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{Extensions, HeaderMap, StatusCode, Version};
 
 pub use convert::ResponseReader;
 pub use upgrade::Upgraded;
 
+use super::coding::Decoder;
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
 use super::error::{Cause, Error, Phase};
-use super::exchange::{Carrier, Clocks};
+use super::exchange::{Carrier, Clocks, Config};
 use super::h1::ResponseHead;
 use super::link::Received;
 use incoming::Incoming;
@@ -38,6 +42,8 @@ use incoming::Incoming;
 pub struct Response {
     head: ResponseHead,
     headers: OnceLock<HeaderMap>,
+    /// The body is handed out without the codings that the head speaks of.
+    decoded: bool,
     url: Url,
     remote: SocketAddr,
     body: Incoming,
@@ -51,7 +57,8 @@ impl Response {
         remote: SocketAddr,
         carrier: Option<Carrier>,
         clocks: Clocks,
-    ) -> Self {
+        config: &Config,
+    ) -> Result<Self, Error> {
         let Received {
             head,
             body,
@@ -59,15 +66,27 @@ impl Response {
             trailers,
             ..
         } = received;
-        let body = Incoming::new(body, carrier, tunnel, trailers, clocks);
-        Self {
+        let mut body = Incoming::new(body, carrier, tunnel, trailers, clocks);
+        // A response without a body may speak of codings all the same, as one to HEAD does.
+        let decoder = if body.has_bytes() {
+            let decoder = Decoder::for_response(&head, config.codings, config.decode_limits);
+            decoder.map_err(|error| error.with_url(&url))?
+        } else {
+            None
+        };
+        let decoded = decoder.is_some();
+        if let Some(decoder) = decoder {
+            body.decode_with(decoder);
+        }
+        Ok(Self {
             head,
             headers: OnceLock::new(),
+            decoded,
             url,
             remote,
             body,
             extensions: Extensions::new(),
-        }
+        })
     }
 
     /// The status code.
@@ -82,27 +101,41 @@ impl Response {
         self.head.version()
     }
 
-    /// The headers. The map is built when it is first asked for; [`header`](Self::header) and
-    /// [`head`](Self::head) do without.
+    /// The headers, without `Content-Length` and `Content-Encoding` when they do not describe the body that is
+    /// handed out, since a content coding is removed from it. The map is built when it is first asked for;
+    /// [`header`](Self::header) and [`head`](Self::head) do without.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.head.header_map())
+        self.headers.get_or_init(|| self.header_map())
     }
 
     /// The headers, to be changed. [`header`](Self::header) and [`head`](Self::head) go on showing what the
     /// server sent.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         if self.headers.get().is_none() {
-            self.headers = OnceLock::from(self.head.header_map());
+            self.headers = OnceLock::from(self.header_map());
         }
         self.headers
             .get_mut()
             .unwrap_or_else(|| unreachable!("the map was just built"))
     }
 
-    /// The first header of this name, as bytes.
+    fn header_map(&self) -> HeaderMap {
+        let mut map = self.head.header_map();
+        if self.decoded {
+            map.remove(CONTENT_LENGTH);
+            map.remove(CONTENT_ENCODING);
+        }
+        map
+    }
+
+    /// The first header of this name, as bytes; of those in [`headers`](Self::headers), before they were changed.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let hidden = |it: &HeaderName| name.eq_ignore_ascii_case(it.as_str());
+        if self.decoded && [CONTENT_LENGTH, CONTENT_ENCODING].iter().any(hidden) {
+            return None;
+        }
         self.head.get(name)
     }
 
@@ -114,7 +147,7 @@ impl Response {
         lines.into_iter().filter_map(Cookie::from_header)
     }
 
-    /// The head as it was parsed.
+    /// The head as it was parsed, with everything that the server sent.
     #[must_use]
     pub fn head(&self) -> &ResponseHead {
         &self.head
@@ -126,10 +159,11 @@ impl Response {
         &self.url
     }
 
-    /// The length of the body that the head announces, in bytes; `None` if it does not say.
+    /// The length of the body that the head announces, in bytes; `None` if it does not say, or if a content
+    /// coding is removed, which nobody has told the length without.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        self.head.content_length()
+        self.head.content_length().filter(|_| !self.decoded)
     }
 
     /// How many bytes of the body have been received so far, as the server sent them: without the transfer
@@ -214,19 +248,45 @@ impl Response {
         self.located(whole).map(Bytes::from)
     }
 
-    /// The rest of the body as text. It is taken for UTF-8 whatever its charset is said to be;
-    /// invalid sequences become U+FFFD, and a byte order mark is left out.
+    /// The rest of the body as text. With the feature `charset` it is decoded from the charset that its
+    /// `Content-Type` names, without it or a name it is taken for UTF-8. Invalid sequences become U+FFFD, and a
+    /// byte order mark is left out.
     ///
     /// # Errors
     ///
     /// As [`chunk`](Self::chunk).
     pub async fn text(self) -> Result<String, Error> {
-        let mut bytes = self.bytes().await?;
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.advance(3);
-        }
-        let text = String::from_utf8(bytes.into());
-        Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        #[cfg(feature = "charset")]
+        return self.text_with_charset("utf-8").await;
+        #[cfg(not(feature = "charset"))]
+        self.bytes().await.map(text::utf_8)
+    }
+
+    /// As [`text`](Self::text), with another charset than UTF-8 for when none is named; its name is one of the
+    /// [Encoding Standard](https://encoding.spec.whatwg.org/#names-and-labels).
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Self::chunk).
+    #[cfg(feature = "charset")]
+    pub async fn text_with_charset(self, default: &str) -> Result<String, Error> {
+        let named = self.header("content-type").and_then(text::charset);
+        let named = named.map(<[u8]>::to_vec);
+        let bytes = self.bytes().await?;
+        Ok(text::decode(bytes, named.as_deref(), default))
+    }
+
+    /// The rest of the body as JSON. Its `Content-Type` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Self::chunk), and when it is no JSON or not that of a `T`: [`Error::is_decode`] holds.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
+        let url = self.url.clone();
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::source(Phase::Decode, error).with_url(&url))
     }
 
     /// The connection itself, after a response that switched protocols (101): for a WebSocket, for
