@@ -90,6 +90,12 @@ impl<K, V> Cache<K, V> {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
+
+    /// Takes everything out.
+    #[cfg(feature = "dns")]
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.capacity))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+#[cfg(feature = "dns")]
+use std::time::Duration;
 
 /// Why a name could not be resolved.
 ///
@@ -32,8 +34,20 @@ pub(super) enum Kind {
     NoAddress,
     /// A server could not find out.
     ServerFailure,
+    /// A server does not want to answer us.
+    #[cfg(feature = "dns")]
+    Refused,
+    /// Nobody answered in this time.
+    #[cfg(feature = "dns")]
+    TimedOut(Duration),
+    /// The answers were not understood.
+    #[cfg(feature = "dns")]
+    Malformed(Box<str>),
     /// The servers could not be asked, or the system's resolver failed.
     Io(io::Error),
+    /// The resolver is set up wrongly; what is wrong.
+    #[cfg(feature = "dns")]
+    Config(Box<str>),
     /// Whoever looked it up for several has gone.
     Lost,
 }
@@ -44,6 +58,11 @@ impl Error {
         Self {
             inner: Arc::new(Inner { name, kind }),
         }
+    }
+
+    #[cfg(feature = "dns")]
+    pub(super) fn kind(&self) -> &Kind {
+        &self.inner.kind
     }
 
     /// The name that was looked up.
@@ -79,20 +98,48 @@ impl Error {
         matches!(self.inner.kind, Kind::ServerFailure)
     }
 
+    /// Whether a server refused to answer (REFUSED).
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        #[cfg(feature = "dns")]
+        return matches!(self.inner.kind, Kind::Refused);
+        #[cfg(not(feature = "dns"))]
+        false
+    }
+
     /// Whether no server answered in time.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match &self.inner.kind {
+            #[cfg(feature = "dns")]
+            Kind::TimedOut(_) => true,
             Kind::Io(error) => error.kind() == io::ErrorKind::TimedOut,
             _ => false,
         }
+    }
+
+    /// Whether the resolver is set up wrongly.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        #[cfg(feature = "dns")]
+        return matches!(self.inner.kind, Kind::Config(_));
+        #[cfg(not(feature = "dns"))]
+        false
     }
 
     fn io_kind(&self) -> io::ErrorKind {
         match &self.inner.kind {
             Kind::InvalidName(_) => io::ErrorKind::InvalidInput,
             Kind::NeverAsked | Kind::NoSuchName | Kind::NoAddress => io::ErrorKind::NotFound,
+            #[cfg(feature = "dns")]
+            Kind::TimedOut(_) => io::ErrorKind::TimedOut,
+            #[cfg(feature = "dns")]
+            Kind::Malformed(_) => io::ErrorKind::InvalidData,
+            #[cfg(feature = "dns")]
+            Kind::Config(_) => io::ErrorKind::InvalidInput,
             Kind::Io(error) => error.kind(),
+            #[cfg(feature = "dns")]
+            Kind::Refused => io::ErrorKind::Other,
             Kind::ServerFailure | Kind::Lost => io::ErrorKind::Other,
         }
     }
@@ -125,10 +172,27 @@ impl fmt::Display for Error {
                 "the name servers could not find out the address of \"{name}\" (SERVFAIL or \"temporary failure\"); \
                  try again later, and check that they reach the internet"
             ),
+            #[cfg(feature = "dns")]
+            Kind::Refused => write!(
+                f,
+                "the name servers refuse to look up \"{name}\" (REFUSED); use servers that serve this machine"
+            ),
+            #[cfg(feature = "dns")]
+            Kind::TimedOut(after) => write!(
+                f,
+                "no name server answered within {after:?} for \"{name}\"; check the servers' addresses and the network"
+            ),
+            #[cfg(feature = "dns")]
+            Kind::Malformed(what) => write!(
+                f,
+                "the name servers' answer for \"{name}\" makes no sense: {what}; try other servers"
+            ),
             Kind::Io(error) => write!(
                 f,
                 "the resolver failed for \"{name}\": {error}; check the resolver's configuration and the network"
             ),
+            #[cfg(feature = "dns")]
+            Kind::Config(what) => write!(f, "the resolver is set up wrongly: {what}"),
             Kind::Lost => write!(
                 f,
                 "the lookup of \"{name}\" ended with the runtime that it ran on; look it up on one that goes on"

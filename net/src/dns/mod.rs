@@ -5,6 +5,7 @@
 //! - [`resolve`]: [`Resolve`], to bring a resolver of one's own
 //! - [`cache`], [`shared`]: answers for their time, and lookups that several callers share
 //! - [`system`]: [`SystemResolver`], the system's on the blocking pool
+//! - `hickory`: `HickoryResolver`, which asks name servers itself (feature `dns`)
 //! - [`overrides`]: [`Overrides`], names that are given their addresses by hand
 //! - [`parts`]: addresses as they come, for whoever connects
 //!
@@ -21,10 +22,14 @@ mod resolve;
 mod cache;
 mod shared;
 mod system;
+#[cfg(feature = "dns")]
+mod hickory;
 mod overrides;
 mod parts;
 
 pub use error::Error;
+#[cfg(feature = "dns")]
+pub use hickory::{HickoryBuilder, HickoryResolver, LookupIpStrategy};
 pub use name::Name;
 pub use overrides::Overrides;
 pub use resolve::{Addrs, BoxError, Resolve, Resolving, ResolvingParts};

@@ -54,6 +54,12 @@ impl Name {
         }
     }
 
+    /// The name within `domain`; `None` if that is too long.
+    #[cfg(feature = "dns")]
+    pub(super) fn within(&self, domain: &Self) -> Option<Self> {
+        format!("{}.{}", self.text, domain.text).parse().ok()
+    }
+
     /// What the name stands for without asking anybody.
     pub(super) fn known(&self) -> Option<Known> {
         let text = self.text.strip_suffix('.').unwrap_or(&self.text);

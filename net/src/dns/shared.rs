@@ -77,6 +77,12 @@ where
         })
     }
 
+    /// A known answer.
+    #[cfg(feature = "dns")]
+    pub(super) fn known(&self, key: &K) -> Option<V> {
+        self.state().known.get(key, Instant::now)
+    }
+
     /// A known answer, or that of the lookup that runs, or else of one that is begun: `work` must give its ticket an
     /// outcome. `None` when lookups end with their runtimes, again and again.
     pub(super) async fn get<F>(
@@ -131,6 +137,13 @@ impl<K, V> Shared<K, V> {
     fn state(&self) -> MutexGuard<'_, State<K, V>> {
         // Nothing of ours panics within; a key's or value's own code is a comparison or a clone.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets all answers. What runs goes on, and is remembered.
+    #[cfg(feature = "dns")]
+    pub(super) fn forget(&self) {
+        let forgotten = self.state().known.take();
+        drop(forgotten);
     }
 
     /// How many answers are remembered, and how many lookups run.

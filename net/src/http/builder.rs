@@ -232,7 +232,7 @@ impl ClientBuilder {
                 ratio: self.ratio,
             },
             connect: connect::Config {
-                resolver: self.names.resolver(),
+                resolver: self.names.resolver()?,
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
             },

@@ -5,11 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::builder::ClientBuilder;
+use super::error::Error;
+#[cfg(feature = "dns")]
+use super::error::Phase;
+#[cfg(feature = "dns")]
+use crate::dns::HickoryResolver;
 use crate::dns::{Overrides, Resolve, SystemResolver};
 
 /// Who is asked for addresses, and what nobody is asked for.
 pub(super) struct Names {
     resolver: Option<Arc<dyn Resolve>>,
+    #[cfg(feature = "dns")]
+    hickory: bool,
     overrides: Overrides<()>,
 }
 
@@ -17,6 +24,8 @@ impl Default for Names {
     fn default() -> Self {
         Self {
             resolver: None,
+            #[cfg(feature = "dns")]
+            hickory: false,
             overrides: Overrides::new(()),
         }
     }
@@ -24,14 +33,20 @@ impl Default for Names {
 
 impl Names {
     /// The client's resolver, behind the overrides if there are any.
-    pub(super) fn resolver(self) -> Arc<dyn Resolve> {
-        let resolver = self
-            .resolver
-            .unwrap_or_else(|| Arc::new(SystemResolver::new()));
+    pub(super) fn resolver(self) -> Result<Arc<dyn Resolve>, Error> {
+        let resolver = match self.resolver {
+            Some(resolver) => resolver,
+            #[cfg(feature = "dns")]
+            None if self.hickory => {
+                let built = HickoryResolver::from_system();
+                Arc::new(built.map_err(|error| Error::source(Phase::Build, error))?)
+            }
+            None => Arc::new(SystemResolver::new()),
+        };
         if self.overrides.is_empty() {
-            return resolver;
+            return Ok(resolver);
         }
-        Arc::new(self.overrides.over(resolver))
+        Ok(Arc::new(self.overrides.over(resolver)))
     }
 }
 
@@ -48,6 +63,16 @@ impl ClientBuilder {
     /// The resolver for names of hosts. Default: [`SystemResolver`].
     pub fn dns_resolver<R: Resolve + 'static>(mut self, resolver: Arc<R>) -> Self {
         self.names.resolver = Some(resolver);
+        self
+    }
+
+    /// Whether names are looked up by a [`HickoryResolver`] with the settings of the system, if no other resolver is
+    /// given. Default: false (reqwest's is true with its feature).
+    ///
+    /// [`build`](Self::build) reads the settings, and fails when they cannot be read.
+    #[cfg(feature = "dns")]
+    pub fn hickory_dns(mut self, enable: bool) -> Self {
+        self.names.hickory = enable;
         self
     }
 

@@ -102,6 +102,11 @@ impl UdpSocket {
         into_owned(self.fd).map(std::net::UdpSocket::from)
     }
 
+    #[cfg(feature = "dns")]
+    pub(crate) fn shared(&self) -> &SharedFd {
+        &self.fd
+    }
+
     pub(super) fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)
     }
