@@ -165,3 +165,41 @@ fn an_operation_that_panics_in_its_preparation_lets_go_of_its_descriptor() {
         }
     });
 }
+
+/// A cancel that came while the kernel moved the operation from a poll to one of its threads found nothing, and the
+/// operation went on for as long as the listener's backlog was full. (Control: `cancel_again` that does nothing; one
+/// connect in four hangs then.)
+#[test]
+fn a_cancel_finds_an_operation_on_its_way_to_a_kernel_thread() {
+    let _watchdog = Watchdog::new("a_cancel_finds_an_operation_on_its_way_to_a_kernel_thread");
+    let path = std::env::temp_dir().join(format!("heist-backlog-{}", std::process::id()));
+    drop(std::fs::remove_file(&path));
+    let unix = |kind| socket2::Socket::new(socket2::Domain::UNIX, kind, None).unwrap();
+    let listener = unix(socket2::Type::STREAM);
+    let address = socket2::SockAddr::unix(&path).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let first = unix(socket2::Type::STREAM);
+    first.connect(&address).unwrap();
+    for profile in [RingProfile::Defer, RingProfile::Coop] {
+        runtime(2, profile).block_on(async {
+            for round in 0..40_u64 {
+                let fd = SharedFd::new(OwnedFd::from(unix(socket2::Type::STREAM)));
+                let mut connect = ops::connect(&fd, address.clone());
+                assert!(poll_once(&mut connect).await.is_none());
+                for _ in 0..round % 7 {
+                    yield_now().await;
+                }
+                connect.request_cancel();
+                let error = connect.await.unwrap_err().raw_os_error();
+                // Interrupted, when the kernel's thread had begun.
+                assert!(
+                    matches!(error, Some(libc::ECANCELED | libc::EINTR)),
+                    "{error:?}"
+                );
+            }
+        });
+    }
+    drop((first, listener));
+    std::fs::remove_file(&path).unwrap();
+}

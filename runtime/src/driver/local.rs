@@ -219,8 +219,18 @@ impl Driver {
         let entry = opcode::AsyncCancel::new(token.raw())
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(Token::IGNORE.raw());
+            .user_data(token.to_cancel().raw());
         self.submit(entry);
+    }
+
+    /// The kernel has not found what it was to cancel. If that has not ended, it was on its way from one queue
+    /// of the kernel's to another (a poll that has fired, to a kernel thread), and is asked for once more.
+    #[cold]
+    pub(crate) fn cancel_again(&self, token: Token) {
+        // On a ring that was left behind it cannot be reached from here, however often.
+        if self.left().in_flight() == 0 && self.remote.slab().is_in_flight(token) {
+            self.submit_cancel(token);
+        }
     }
 
     /// Submits a cancel for everything in flight on this ring except the wake poll, which a cancel of

@@ -33,6 +33,8 @@ struct Scratch {
     wakers: Vec<Waker>,
     orphans: Vec<(Token, Completion)>,
     lagging: Vec<Token>,
+    /// Operations that the kernel was to cancel and has not found.
+    missed: Vec<Token>,
     /// What user code panicked with under the lock.
     panics: Vec<Box<dyn Any + Send>>,
     /// A ring of the bell was among the completions.
@@ -49,6 +51,7 @@ impl Default for Reaper {
                 wakers: Vec::with_capacity(BATCH),
                 orphans: Vec::new(),
                 lagging: Vec::new(),
+                missed: Vec::new(),
                 panics: Vec::new(),
                 bell: false,
                 ended: 0,
@@ -96,6 +99,9 @@ impl Reaper {
             while let Some(token) = scratch.lagging.pop() {
                 cancel(remote, token);
             }
+            while let Some(token) = scratch.missed.pop() {
+                cancel_again(remote, token);
+            }
             if count < BATCH {
                 return (total, scratch.ended);
             }
@@ -135,6 +141,13 @@ impl Scratch {
             self.bell = true;
             if !completion.has_more() {
                 remote.wake_lost.store(true, Ordering::Relaxed);
+            }
+            return;
+        }
+        if let Some(cancelled) = token.cancels() {
+            // EALREADY: it is being done on a kernel thread, which is interrupted.
+            if completion.raw_result() == -libc::ENOENT {
+                self.missed.push(cancelled);
             }
             return;
         }
@@ -214,6 +227,14 @@ fn pass_on_the_bell(remote: &Arc<Remote>) {
 fn cancel(remote: &Arc<Remote>, token: Token) {
     let here = crate::context::with_driver(remote, |driver| driver.submit_cancel(token));
     if here.is_none() {
+        remote.send(Message::Cancel(token));
+    }
+}
+
+/// The same, if it is in flight still, for one that was not found.
+fn cancel_again(remote: &Arc<Remote>, token: Token) {
+    let here = crate::context::with_driver(remote, |driver| driver.cancel_again(token));
+    if here.is_none() && remote.slab().is_in_flight(token) {
         remote.send(Message::Cancel(token));
     }
 }

@@ -79,6 +79,9 @@ impl Token {
     /// A completion nobody waits for (that of a cancel).
     pub(crate) const IGNORE: Self = Self(u64::MAX - 1);
 
+    /// In the token of a request to cancel; no index has this bit.
+    const CANCEL: u64 = 1 << 31;
+
     fn new(index: u32, generation: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(index))
     }
@@ -89,6 +92,19 @@ impl Token {
 
     pub(crate) const fn raw(self) -> u64 {
         self.0
+    }
+
+    /// The token of the request to cancel what this one names.
+    pub(crate) fn to_cancel(self) -> Self {
+        if self == Self::WAKE {
+            return Self::IGNORE;
+        }
+        Self(self.0 | Self::CANCEL)
+    }
+
+    /// What a request was to cancel, if this is the token of one. Ask for the fixed tokens first.
+    pub(crate) fn cancels(self) -> Option<Self> {
+        (self.0 & Self::CANCEL != 0).then_some(Self(self.0 & !Self::CANCEL))
     }
 
     pub(crate) fn index(self) -> u32 {
@@ -148,6 +164,12 @@ impl Slab {
         let (bucket, offset) = locate(token.index());
         let slot = self.buckets.get(bucket)?.get()?.get(offset)?;
         (slot.generation.load(Ordering::Relaxed) == token.generation()).then_some(slot)
+    }
+
+    /// Whether what `token` names has not had its final completion.
+    pub(crate) fn is_in_flight(&self, token: Token) -> bool {
+        let slot = self.resolve(token);
+        slot.is_some_and(|slot| !slot.state.is_complete())
     }
 
     /// Owner: hands out a slot and the token for this use of it.
