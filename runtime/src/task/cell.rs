@@ -51,7 +51,7 @@ pub(crate) struct Birth {
     pub(crate) blocking: bool,
 }
 
-/// Allocates a task for `future`. It is born scheduled: the caller queues it, and makes the one
+/// Allocates a task for `future`. Its first turn is due: the caller queues it, and makes the one
 /// `JoinHandle` it counts.
 ///
 /// # Safety
@@ -81,7 +81,8 @@ pub(crate) unsafe fn allocate<F: Future>(
             blocking: birth.blocking,
             started: StdCell::new(false),
             special: StdCell::new(special),
-            gives_way: StdCell::new(false),
+            // Its first turn is as one after another.
+            gives_way: StdCell::new(true),
             links: Links::default(),
             join_waker: UnsafeCell::new(None),
             extras,

@@ -117,7 +117,7 @@ pub(crate) struct Header {
     /// A poll takes more than a poll: its scope has needed care, so `unwinding` knows how far it is, or it
     /// has inherited task-local values.
     pub(crate) special: Cell<bool>,
-    /// Its poll gives the rest of its turn away: it is queued again without another's help, see `state`.
+    /// It is queued, or will be when its poll ends, without anybody's wake: see `state`.
     pub(crate) gives_way: Cell<bool>,
     pub(crate) links: Links,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,

@@ -5,14 +5,15 @@
 //! ```text
 //!                 ┌───────────────────── wake (5) ──────────────────────┐
 //!                 ▼                                                      │
-//!   spawn ──▶ SCHEDULED ── start_poll (1) ──▶ RUNNING ── finish_poll (2) ──▶ IDLE
+//!             SCHEDULED ── start_poll (1) ──▶ RUNNING ── finish_poll (2) ──▶ IDLE
 //!                 ▲                            │   │
 //!                 └── finish_poll, woken (3) ──┘   └── complete (4) ──▶ COMPLETE
 //! ```
 //!
-//! A task that gives its turn away by itself, and is queued for the next, remains `RUNNING` meanwhile: no
-//! transition, and [`resume`](State::resume) instead of `start_poll`. Nobody else queues it, as if it were polled
-//! for all that time; a wake leaves `SCHEDULED`, which the next poll or its end finds.
+//! A task is spawned `RUNNING`, queued for its first turn; and one that gives its turn away by itself remains
+//! `RUNNING` while it is queued for the next. For others it is as if it were polled for all that time: they do not
+//! queue it, and a wake leaves `SCHEDULED`, which the next poll or its end finds. Its turn begins with
+//! [`resume`](State::resume), which changes nothing, instead of `start_poll`.
 //!
 //! # The bits
 //!
@@ -95,11 +96,9 @@ pub(crate) struct Detached {
 pub(crate) struct State(AtomicUsize);
 
 impl State {
-    /// A spawned task: about to be queued, referenced by its list and its `JoinHandle`.
+    /// A spawned task: about to be queued for its first turn, referenced by its list and its `JoinHandle`.
     pub(crate) fn new() -> Self {
-        Self(AtomicUsize::new(
-            SCHEDULED | JOIN_INTEREST | (2 * REFERENCE),
-        ))
+        Self(AtomicUsize::new(RUNNING | JOIN_INTEREST | (2 * REFERENCE)))
     }
 
     /// The right to run a closure on the blocking pool, given once.
@@ -120,7 +119,7 @@ impl State {
         }
     }
 
-    /// The next turn of a task that gave one away. The caller has it from a queue, and with it all that the poll
+    /// The first turn of a task, or the next of one that gave its turn away. The caller has it from a queue, and with it all that the poll
     /// before has written.
     #[inline]
     pub(crate) fn resume(&self) -> StartPoll {
@@ -344,7 +343,7 @@ mod models {
     fn loom_wake_against_finish_poll() {
         loom::model(|| {
             let state = Arc::new(State::new());
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             let wakers: Vec<_> = (0..2)
                 .map(|_| {
                     let state = state.clone();
@@ -365,7 +364,7 @@ mod models {
         loom::model(|| {
             let state = Arc::new(State::new());
             let ready = Arc::new(loom::sync::atomic::AtomicBool::new(false));
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             let waker = {
                 let (state, ready) = (state.clone(), ready.clone());
                 thread::spawn(move || {
@@ -391,7 +390,7 @@ mod models {
     fn loom_join_waker_against_complete() {
         loom::model(|| {
             let state = Arc::new(State::new());
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             let worker = {
                 let state = state.clone();
                 thread::spawn(move || state.complete())
@@ -409,7 +408,7 @@ mod models {
     fn loom_detach_against_complete() {
         loom::model(|| {
             let state = Arc::new(State::new());
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             assert!(state.publish_join_waker());
             let worker = {
                 let state = state.clone();
@@ -437,7 +436,7 @@ mod models {
     fn loom_complete_and_leave_against_join() {
         loom::model(|| {
             let state = Arc::new(State::new());
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             let worker = {
                 let state = state.clone();
                 thread::spawn(move || {
@@ -473,7 +472,7 @@ mod models {
     fn loom_abort_queues_once() {
         loom::model(|| {
             let state = Arc::new(State::new());
-            assert_eq!(state.start_poll(), StartPoll::Poll);
+            assert_eq!(state.resume(), StartPoll::Poll);
             assert_eq!(state.finish_poll(), FinishPoll::Idle);
             let other = {
                 let state = state.clone();
