@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-all=(head chunked response redirect codec)
+all=(head chunked response redirect codec coding cookie)
 targets=("${@:-${all[@]}}")
 triple="$(rustc -vV | sed -n 's/^host: //p')"
 out="${CARGO_TARGET_DIR:-$PWD/target}/fuzz"
