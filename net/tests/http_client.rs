@@ -36,3 +36,15 @@ mod timeouts;
 ))]
 #[path = "http_client/codings.rs"]
 mod codings;
+#[path = "http_client/retries.rs"]
+mod retries;
+#[cfg(all(
+    feature = "json",
+    feature = "form",
+    feature = "query",
+    feature = "multipart"
+))]
+#[path = "http_client/payloads.rs"]
+mod payloads;
+#[path = "http_client/large.rs"]
+mod large;

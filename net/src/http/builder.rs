@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
 
-use super::client::{Client, Timeouts};
+use super::client::{Client, Rules, Timeouts};
 use super::coding::{Codings, DecodeLimits};
 use super::connect;
 #[cfg(feature = "cookies")]
@@ -17,6 +17,7 @@ use super::h1;
 use super::names::Names;
 use super::pool::PoolLimits;
 use super::redirect::Policy;
+use super::retry::Retry;
 
 /// Builds a [`Client`]. The names are reqwest's where it has them.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct ClientBuilder {
     connect_timeout: Option<Duration>,
     head_timeout: Option<Duration>,
     redirect: Policy,
+    referer: bool,
+    retry: Retry,
     pool: PoolLimits,
     limits: h1::Limits,
     public_only: bool,
@@ -57,6 +60,8 @@ impl ClientBuilder {
             connect_timeout: Some(Duration::from_secs(10)),
             head_timeout: None,
             redirect: Policy::default(),
+            referer: true,
+            retry: Retry::never(),
             pool: PoolLimits {
                 open_per_host: usize::MAX,
                 idle_per_host: usize::MAX,
@@ -181,6 +186,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether a redirected request says where it comes from (`Referer`): within an origin the whole URL,
+    /// elsewhere the origin (reqwest: the whole URL), and from `https` to `http` nothing. Default: true.
+    pub fn referer(mut self, enable: bool) -> Self {
+        self.referer = enable;
+        self
+    }
+
+    /// When requests that failed are sent again. Default: never.
+    pub fn retry(mut self, policy: Retry) -> Self {
+        self.retry = policy;
+        self
+    }
+
     /// Refuses to connect to addresses of this machine, of private networks and the like, whatever
     /// name or redirect leads there. For crawlers that fetch what strangers link to. Default:
     /// false.
@@ -241,11 +259,12 @@ impl ClientBuilder {
             head_timeout: self.head_timeout,
             limits: self.limits,
         };
-        Ok(Client::new_with(
-            config,
-            self.timeouts,
-            self.redirect,
-            self.pool,
-        ))
+        let rules = Rules {
+            timeouts: self.timeouts,
+            redirect: self.redirect,
+            referer: self.referer,
+            retry: self.retry,
+        };
+        Ok(Client::new_with(config, rules, self.pool))
     }
 }

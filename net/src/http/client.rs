@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use heist_runtime::time::{Instant, Timer};
 use http::Method;
 
 use super::builder::ClientBuilder;
@@ -10,13 +11,14 @@ use super::builder::ClientBuilder;
 use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
 use super::error::Error;
-use super::exchange::{Clocks, Config, exchange};
+use super::exchange::{Clocks, Config, Outcome, exchange};
 use super::link::Link;
 use super::pool::{Pool, PoolLimits};
 use super::redirect::{Policy, becomes_get, follow};
 use super::request::Request;
 use super::request_builder::RequestBuilder;
 use super::response::Response;
+use super::retry::Retry;
 use super::url::IntoUrl;
 
 /// An HTTP client with a pool of connections. Clones are cheap and share the pool.
@@ -43,9 +45,18 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    timeouts: Timeouts,
-    redirect: Policy,
+    rules: Rules,
     pool: Arc<Pool<Link>>,
+}
+
+/// What is done about requests beyond a single exchange.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) timeouts: Timeouts,
+    pub(super) redirect: Policy,
+    /// Whether a redirected request tells where it comes from.
+    pub(super) referer: bool,
+    pub(super) retry: Retry,
 }
 
 /// The clocks that every request of a client gets.
@@ -80,18 +91,12 @@ impl Client {
         ClientBuilder::new()
     }
 
-    pub(super) fn new_with(
-        config: Config,
-        timeouts: Timeouts,
-        redirect: Policy,
-        limits: PoolLimits,
-    ) -> Self {
+    pub(super) fn new_with(config: Config, rules: Rules, limits: PoolLimits) -> Self {
         let pool = Pool::new(limits);
         Self {
             inner: Arc::new(Inner {
                 config,
-                timeouts,
-                redirect,
+                rules,
                 pool,
             }),
         }
@@ -142,47 +147,83 @@ impl Client {
     ///
     /// As there.
     pub async fn execute(&self, mut request: Request) -> Result<Response, Error> {
-        let inner = &*self.inner;
+        let Inner {
+            config,
+            rules,
+            pool,
+        } = &*self.inner;
         request.prepare()?;
-        let mut clocks = Clocks {
-            total: Deadline::after(request.timeout.or(inner.timeouts.total)),
-            silence: Silence::new(inner.timeouts.read),
-            turn: inner.timeouts.pool,
-        };
-        for followed in 0.. {
+        rules.retry.begin();
+        let mut clocks = rules.timeouts.start(&request);
+        let (mut visited, mut retries) = (Vec::new(), 0);
+        loop {
             #[cfg(feature = "cookies")]
-            let lent = (inner.config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
-            let exchange = exchange(&inner.config, &inner.pool, &mut request, &mut clocks);
-            let (received, remote, carrier) = exchange.await?;
+            let lent = (config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
+            let outcome = exchange(config, pool, &mut request, &mut clocks).await;
             #[cfg(feature = "cookies")]
-            if let Some(cookies) = &inner.config.cookies {
-                cookies.store(&received.head, &request.url);
+            if let Some(cookies) = &config.cookies {
+                if let Ok((received, ..)) = &outcome {
+                    cookies.store(&received.head, &request.url);
+                }
                 if lent {
                     Provider::take_back(&mut request);
                 }
             }
+            if let Some(again) = rules.repeat_at(&request, &outcome, retries, &clocks) {
+                retries += 1;
+                // Its connection is worth less than the time it would take to read the answer.
+                drop(outcome);
+                Timer::new(again).await;
+                continue;
+            }
+            let (received, remote, carrier) = outcome?;
             let status = received.head.status();
             let location = received.head.get("location");
-            let next = inner
+            let (from, headers) = (&request.url, &request.headers);
+            let next = rules
                 .redirect
-                .next_url(followed, &request.url, status, location)?;
+                .next_url(&mut visited, from, headers, status, location)?;
             // A stream that was sent cannot go anywhere else.
             let next = next.filter(|_| !request.is_body_spent() || becomes_get(&request, status));
             let Some(next) = next else {
-                return Response::new(
-                    received,
-                    request.url,
-                    remote,
-                    carrier,
-                    clocks,
-                    &inner.config,
-                );
+                return Response::new(received, request.url, remote, carrier, clocks, config);
             };
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.
             drop(carrier);
-            follow(&mut request, status, next);
+            follow(&mut request, status, next, rules.referer);
         }
-        unreachable!("the redirect policy has a limit")
+    }
+}
+
+impl Rules {
+    /// When a request is to be sent again that came to this, if it is.
+    fn repeat_at(
+        &self,
+        request: &Request,
+        outcome: &Outcome,
+        done: u32,
+        clocks: &Clocks,
+    ) -> Option<Instant> {
+        if request.is_body_spent() {
+            return None;
+        }
+        let idempotent = request.is_idempotent();
+        let wait = match outcome {
+            Ok((received, ..)) => self.retry.after_answer(done, &received.head, idempotent),
+            Err(error) => self.retry.after_failure(done, error, idempotent),
+        };
+        clocks.total.allows(wait?)
+    }
+}
+
+impl Timeouts {
+    /// The clocks of a request that begins now.
+    fn start(&self, request: &Request) -> Clocks {
+        Clocks {
+            total: Deadline::after(request.timeout.or(self.total)),
+            silence: Silence::new(self.read),
+            turn: self.pool,
+        }
     }
 }

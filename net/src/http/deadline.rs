@@ -13,6 +13,7 @@ use heist_runtime::time::{Instant, Timer};
 /// registered the first time that a step has to wait, and lives until the body has been read.
 #[derive(Debug)]
 pub(super) struct Deadline {
+    at: Option<Instant>,
     timer: Option<Timer>,
     after: Duration,
 }
@@ -26,9 +27,16 @@ impl Deadline {
     pub(super) fn after(timeout: Option<Duration>) -> Self {
         let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
+            at,
             timer: at.map(Timer::new),
             after: timeout.unwrap_or(Duration::MAX),
         }
+    }
+
+    /// When a wait of this length ends, if that is before it.
+    pub(super) fn allows(&self, wait: Duration) -> Option<Instant> {
+        let end = Instant::now().checked_add(wait)?;
+        self.at.is_none_or(|at| end < at).then_some(end)
     }
 
     /// Ready once it has passed.

@@ -26,6 +26,8 @@ struct Inner {
     cause: Cause,
     url: Option<Url>,
     remedy: Option<&'static str>,
+    /// The connection broke before the first byte of an answer.
+    unanswered: bool,
 }
 
 /// What the client was doing.
@@ -76,6 +78,7 @@ impl Error {
             cause,
             url: None,
             remedy: None,
+            unanswered: false,
         };
         Self {
             inner: Box::new(inner),
@@ -103,6 +106,21 @@ impl Error {
     pub(super) fn with_remedy(mut self, remedy: &'static str) -> Self {
         self.inner.remedy = Some(remedy);
         self
+    }
+
+    pub(super) fn with_unanswered(mut self, unanswered: bool) -> Self {
+        self.inner.unanswered = unanswered;
+        self
+    }
+
+    /// Whether the connection broke before the first byte of an answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.inner.unanswered
+    }
+
+    /// Whether there was no connection for a reason that may pass.
+    pub(super) fn is_transient_connect(&self) -> bool {
+        self.is_connect() && matches!(self.inner.cause, Cause::Source(_) | Cause::TimedOut(_))
     }
 
     /// Whether a deadline passed: the request's, or that for connecting.

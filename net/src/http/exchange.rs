@@ -87,6 +87,10 @@ pub(super) struct Carrier {
 /// limit of connections.
 const ATTEMPTS: usize = 3;
 
+/// What an exchange came to: the response's head with the server's address, and the connection unless the body
+/// came along.
+pub(super) type Outcome = Result<(Received, SocketAddr, Option<Carrier>), Error>;
+
 /// How long a body is held back for a server that does not answer `Expect: 100-continue` (RFC 9110,
 /// section 10.1.1, leaves the time open).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -97,7 +101,7 @@ pub(super) async fn exchange(
     pool: &Arc<Pool<Link>>,
     request: &mut Request,
     clocks: &mut Clocks,
-) -> Result<(Received, SocketAddr, Option<Carrier>), Error> {
+) -> Outcome {
     for attempt in 1.. {
         let url = &request.url;
         let (mut carrier, reused) = claim(config, pool, url, attempt > 1, clocks).await?;
@@ -121,8 +125,9 @@ pub(super) async fn exchange(
                 // The server may have closed the connection while it was idle, in which case it has
                 // not seen the request. It may also have acted on it and then failed; so only
                 // what may be done twice is done twice.
-                let error = error.with_url(&request.url);
-                let unanswered = !error.is_timeout() && !carrier.link.has_response_started();
+                let broke = !error.is_timeout() && !error.is_body();
+                let unanswered = broke && !carrier.link.has_response_started();
+                let error = error.with_url(&request.url).with_unanswered(unanswered);
                 if !reused || !unanswered || attempt >= ATTEMPTS {
                     return Err(error);
                 }
@@ -132,7 +137,7 @@ pub(super) async fn exchange(
                          `expect_continue`";
                     return Err(error.with_remedy(remedy));
                 }
-                if !request.method.is_idempotent() {
+                if !request.is_idempotent() {
                     let remedy = "the server closed an idle connection as it was used again; \
                          it may or may not have acted on the request, so repeat it only if \
                          that is harmless";

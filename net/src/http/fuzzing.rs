@@ -13,7 +13,8 @@ use super::redirect::Policy;
 /// When it leads nowhere.
 pub fn next_url(from: &Url, status: u16, location: &[u8]) -> Result<Option<Url>, Error> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND);
-    Policy::default().next_url(0, from, status, Some(location))
+    let none = http::HeaderMap::new();
+    Policy::default().next_url(&mut Vec::new(), from, &none, status, Some(location))
 }
 
 /// What goes into the request line.

@@ -21,6 +21,10 @@
 //! | `request.rs` | [`Request`]: a request as a value |
 //! | `request_builder.rs` | [`RequestBuilder`] |
 //! | `response/` | [`Response`], whose body streams; [`Upgraded`] |
+//! | `payload.rs` | bodies made of values: JSON, forms; queries (features of those names) |
+//! | `multipart.rs` | [`multipart`]: bodies of several parts |
+//! | `retry.rs` | [`Retry`]: when a request is sent again |
+//! | `random.rs` | numbers that cannot be guessed |
 //! | `builder.rs`, `names.rs` | [`ClientBuilder`] |
 //! | `client.rs` | [`Client`] |
 //!
@@ -60,6 +64,11 @@ mod coding;
 mod body;
 mod request;
 mod request_builder;
+mod payload;
+#[cfg(feature = "multipart")]
+pub mod multipart;
+mod random;
+mod retry;
 mod response;
 mod builder;
 mod names;
@@ -72,8 +81,9 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
-pub use redirect::Policy;
+pub use redirect::{Action, Attempt, Policy};
 pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::{Response, ResponseReader, Upgraded};
+pub use retry::Retry;
 pub use url::IntoUrl;

@@ -1,55 +1,147 @@
 //! Which redirects are followed, and the request that follows one.
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
 use ::url::Url;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use super::body::BoxError;
 use super::error::{Error, Phase};
 use super::request::Request;
 use super::url::{check_scheme, same_origin, strip_credentials};
 
-/// How many redirects a client follows. The default is ten.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    limit: Option<usize>,
+/// Which redirects a client follows. By default up to ten in a row.
+#[derive(Clone)]
+pub struct Policy(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Limited(usize),
+    None,
+    Custom(Arc<dyn Fn(Attempt<'_>) -> Action + Send + Sync>),
+}
+
+/// A redirect that a [`Policy::custom`] decides about.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    status: StatusCode,
+    next: &'a Url,
+    previous: &'a [Url],
+}
+
+/// What is done about an [`Attempt`].
+#[derive(Debug)]
+pub struct Action(Decision);
+
+#[derive(Debug)]
+enum Decision {
+    Follow,
+    Stop,
+    TooMany,
+    Refuse(BoxError),
+}
+
+impl<'a> Attempt<'a> {
+    /// The status of the redirect.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        self.next
+    }
+
+    /// The URLs that were fetched so far, the first one first.
+    #[must_use]
+    pub fn previous(&self) -> &'a [Url] {
+        self.previous
+    }
+
+    /// It is followed.
+    #[must_use]
+    pub fn follow(self) -> Action {
+        Action(Decision::Follow)
+    }
+
+    /// It is not followed: the redirect is the response.
+    #[must_use]
+    pub fn stop(self) -> Action {
+        Action(Decision::Stop)
+    }
+
+    /// The request fails with this error.
+    pub fn error(self, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Action {
+        Action(Decision::Refuse(error.into()))
+    }
 }
 
 impl Policy {
-    /// Follows up to `limit` redirects; one more is an error.
+    /// Follows up to `limit` redirects in a row; one more is an error. So is one from `https` to `http` of a
+    /// request that carries credentials.
     #[must_use]
     pub fn limited(limit: usize) -> Self {
-        Self { limit: Some(limit) }
+        Self(Kind::Limited(limit))
     }
 
     /// Follows none: a redirect is an ordinary response.
     #[must_use]
     pub fn none() -> Self {
-        Self { limit: None }
+        Self(Kind::None)
     }
 
-    /// The URL to go to next, if the response is a redirect that is to be followed.
-    /// `followed` counts those before it.
+    /// Follows what the closure says. A closure that always follows is followed for ever, so look at the number
+    /// of [`Attempt::previous`]; [`Policy::redirect`] is of use for that. Credentials do not go along to
+    /// another origin, whatever it says.
+    ///
+    /// ```
+    /// use heist_net::http::Policy;
+    ///
+    /// let policy = Policy::custom(|attempt| {
+    ///     if attempt.url().host_str() == Some("example.com") {
+    ///         attempt.stop()
+    ///     } else {
+    ///         Policy::limited(5).redirect(attempt)
+    ///     }
+    /// });
+    /// ```
+    pub fn custom(decide: impl Fn(Attempt<'_>) -> Action + Send + Sync + 'static) -> Self {
+        Self(Kind::Custom(Arc::new(decide)))
+    }
+
+    /// What this policy does about a redirect; for a custom one that leaves some to it.
+    #[must_use]
+    pub fn redirect(&self, attempt: Attempt<'_>) -> Action {
+        match &self.0 {
+            Kind::None => attempt.stop(),
+            Kind::Limited(limit) if attempt.previous.len() > *limit => Action(Decision::TooMany),
+            Kind::Limited(_) => attempt.follow(),
+            Kind::Custom(decide) => decide(attempt),
+        }
+    }
+
+    /// The URL to go to next, if the response is a redirect that is to be followed. `visited` are the URLs
+    /// before that of the request; it is added to them.
     pub(super) fn next_url(
         &self,
-        followed: usize,
+        visited: &mut Vec<Url>,
         from: &Url,
+        headers: &HeaderMap,
         status: StatusCode,
         location: Option<&[u8]>,
     ) -> Result<Option<Url>, Error> {
-        let Some(limit) = self.limit else {
-            return Ok(None);
-        };
-        if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        if matches!(self.0, Kind::None) || !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
         let Some(location) = location else {
             return Ok(None);
         };
         let refuse = |text| Error::plain(Phase::Redirect, text).with_url(from);
-        if followed >= limit {
-            let error = refuse("there were too many redirects");
-            return Err(error.with_remedy("raise the limit of the redirect policy"));
-        }
         let location = std::str::from_utf8(location);
         let location = location.map_err(|_| refuse("the Location header is not UTF-8"))?;
         let next = from.join(location);
@@ -60,8 +152,44 @@ impl Policy {
         if next.fragment().is_none() {
             next.set_fragment(from.fragment());
         }
+        visited.push(from.clone());
+        let attempt = Attempt {
+            status,
+            next: &next,
+            previous: visited,
+        };
+        match self.redirect(attempt).0 {
+            Decision::Follow => {}
+            Decision::Stop => return Ok(None),
+            Decision::TooMany => {
+                let error = refuse("there were too many redirects");
+                return Err(error.with_remedy("raise the limit of the redirect policy"));
+            }
+            Decision::Refuse(error) => {
+                return Err(Error::source(Phase::Redirect, error).with_url(from));
+            }
+        }
+        // They would not be sent there, but who relies on them has been led out of the encryption.
+        let is_downgrade = from.scheme() == "https" && next.scheme() == "http";
+        if is_downgrade
+            && matches!(self.0, Kind::Limited(_))
+            && CREDENTIALS.iter().any(|name| headers.contains_key(name))
+        {
+            let error = refuse("a request with credentials was redirected from https to http");
+            return Err(error.with_remedy("allow it with `Policy::custom`, or leave them out"));
+        }
         check_scheme(&next, Phase::Redirect)?;
         Ok(Some(next))
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Limited(limit) => f.debug_tuple("Limited").field(limit).finish(),
+            Kind::None => f.write_str("None"),
+            Kind::Custom(_) => f.write_str("Custom"),
+        }
     }
 }
 
@@ -70,6 +198,13 @@ impl Default for Policy {
         Self::limited(10)
     }
 }
+
+/// What a user has to keep to itself.
+const CREDENTIALS: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::PROXY_AUTHORIZATION,
+];
 
 /// What must not reach another origin than the one it was meant for.
 const SENSITIVE: [HeaderName; 4] = [
@@ -91,7 +226,7 @@ const BODY_HEADERS: [HeaderName; 4] = [
 /// Turns a request into the one that follows its redirect ([RFC 9110, section 15.4]).
 ///
 /// [RFC 9110, section 15.4]: https://www.rfc-editor.org/rfc/rfc9110#section-15.4
-pub(super) fn follow(request: &mut Request, status: StatusCode, next: Url) {
+pub(super) fn follow(request: &mut Request, status: StatusCode, next: Url, referer: bool) {
     if becomes_get(request, status) {
         request.method = Method::GET;
         request.body = None;
@@ -101,7 +236,30 @@ pub(super) fn follow(request: &mut Request, status: StatusCode, next: Url) {
     if !same_origin(&request.url, &next) {
         remove_all(&mut request.headers, &SENSITIVE);
     }
+    if referer {
+        match referer_for(&request.url, &next) {
+            Some(value) => request.headers.insert(header::REFERER, value),
+            None => request.headers.remove(header::REFERER),
+        };
+    }
     request.url = next;
+}
+
+/// What the next server is told about where the request comes from: everything within an origin, the origin
+/// elsewhere, and nothing where it would leave the encryption
+/// ([Referrer Policy](https://www.w3.org/TR/referrer-policy/), `strict-origin-when-cross-origin`).
+fn referer_for(from: &Url, next: &Url) -> Option<HeaderValue> {
+    if from.scheme() == "https" && next.scheme() != "https" {
+        return None;
+    }
+    let mut from = from.clone();
+    strip_credentials(&mut from);
+    from.set_fragment(None);
+    if !same_origin(&from, next) {
+        from.set_path("/");
+        from.set_query(None);
+    }
+    HeaderValue::try_from(from.as_str()).ok()
 }
 
 /// Whether the redirect leads to something to be fetched, whatever the request was.
@@ -127,7 +285,8 @@ mod tests {
     fn next(location: &str) -> Result<Option<Url>, Error> {
         let from = Url::parse("http://a/b/c?d#frag").unwrap();
         let location = Some(location.as_bytes());
-        Policy::default().next_url(0, &from, StatusCode::FOUND, location)
+        let none = HeaderMap::new();
+        Policy::default().next_url(&mut Vec::new(), &from, &none, StatusCode::FOUND, location)
     }
 
     fn request(method: Method) -> Request {
@@ -156,10 +315,12 @@ mod tests {
     #[test]
     fn what_is_not_followed() {
         let from = Url::parse("http://a/").unwrap();
+        let none = HeaderMap::new();
         let ask = |policy: Policy, followed, status: u16, location: Option<&[u8]>| {
             policy.next_url(
-                followed,
+                &mut vec![from.clone(); followed],
                 &from,
+                &none,
                 StatusCode::from_u16(status).unwrap(),
                 location,
             )
@@ -188,7 +349,12 @@ mod tests {
         let run = |method: Method, status: u16| {
             let mut request = request(method);
             let next = Url::parse("http://a/x").unwrap();
-            follow(&mut request, StatusCode::from_u16(status).unwrap(), next);
+            follow(
+                &mut request,
+                StatusCode::from_u16(status).unwrap(),
+                next,
+                false,
+            );
             assert_eq!(
                 request.headers.contains_key("content-type"),
                 request.body.is_some()
@@ -212,7 +378,12 @@ mod tests {
     fn credentials_stay_with_their_origin() {
         for other in ["http://b/", "http://a:8080/"] {
             let mut request = request(Method::GET);
-            follow(&mut request, StatusCode::FOUND, Url::parse(other).unwrap());
+            follow(
+                &mut request,
+                StatusCode::FOUND,
+                Url::parse(other).unwrap(),
+                false,
+            );
             for name in ["authorization", "cookie", "host"] {
                 assert!(
                     !request.headers.contains_key(name),
@@ -221,5 +392,40 @@ mod tests {
             }
             assert!(request.headers.contains_key("accept"));
         }
+    }
+
+    #[test]
+    fn a_downgrade_of_credentials_is_refused() {
+        let from = Url::parse("https://a/").unwrap();
+        let mut headers = HeaderMap::new();
+        let ask = |policy: &Policy, headers: &HeaderMap| {
+            let location = Some(&b"http://a/x"[..]);
+            policy.next_url(&mut Vec::new(), &from, headers, StatusCode::FOUND, location)
+        };
+        assert!(ask(&Policy::default(), &headers).unwrap().is_some());
+        headers.insert("authorization", "x".parse().unwrap());
+        let error = ask(&Policy::default(), &headers).unwrap_err();
+        assert!(
+            error.is_redirect() && error.to_string().contains("https to http"),
+            "{error}"
+        );
+        assert!(
+            ask(&Policy::custom(|attempt| attempt.follow()), &headers)
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn what_the_next_server_is_told() {
+        let told = |from: &str, next: &str| {
+            let (from, next) = (Url::parse(from).unwrap(), Url::parse(next).unwrap());
+            referer_for(&from, &next).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let from = "http://me:pw@a/b?c#d";
+        assert_eq!(told(from, "http://a/x").unwrap(), "http://a/b?c");
+        assert_eq!(told(from, "http://b/x").unwrap(), "http://a/");
+        assert_eq!(told("https://a/b", "https://b/x").unwrap(), "https://a/");
+        assert_eq!(told("https://a/b", "http://a/x"), None);
     }
 }

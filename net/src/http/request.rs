@@ -22,6 +22,8 @@ pub struct Request {
     pub(super) spent: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) version: Option<Version>,
+    /// The caller says that it may be sent twice.
+    pub(super) idempotent: bool,
     pub(super) extensions: Extensions,
 }
 
@@ -37,6 +39,7 @@ impl Request {
             spent: false,
             timeout: None,
             version: None,
+            idempotent: false,
             extensions: Extensions::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Request {
             spent: self.spent,
             timeout: self.timeout,
             version: self.version,
+            idempotent: self.idempotent,
             extensions: self.extensions.clone(),
         })
     }
@@ -167,6 +171,11 @@ impl Request {
             self.body = body;
             self.spent = false;
         }
+    }
+
+    /// Whether sending it twice does no more than sending it once.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.idempotent || self.method.is_idempotent()
     }
 
     /// Whether the request cannot be sent again, as its body was read.

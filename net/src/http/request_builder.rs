@@ -154,6 +154,16 @@ impl RequestBuilder {
         })
     }
 
+    /// Says that the request may be sent twice although its method is not idempotent: because it carries a key
+    /// by which the server knows it, for instance. See [`Retry`](super::Retry); it also holds for a stale
+    /// connection.
+    pub fn idempotent(self) -> Self {
+        self.change(|request| {
+            request.idempotent = true;
+            Ok(())
+        })
+    }
+
     /// The request as it is, for [`Client::execute`].
     ///
     /// # Errors
@@ -188,7 +198,7 @@ impl RequestBuilder {
         self.client.execute(self.request?).await
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Request) -> Result<(), Error>) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(&mut Request) -> Result<(), Error>) -> Self {
         if let Ok(request) = &mut self.request
             && let Err(error) = change(request)
         {

@@ -1,6 +1,6 @@
 //! Redirects: where they lead, what they carry along, and when they end.
 
-use heist_net::http::{Client, Policy};
+use heist_net::http::{Action, Client, Policy};
 use heist_runtime::block_on;
 
 use crate::server::*;
@@ -13,7 +13,7 @@ fn redirect(status: u16, location: &str) -> String {
 fn countdown() -> Server {
     Server::new(|peer| {
         while let Some(head) = peer.request() {
-            let path = head.split(' ').nth(1).unwrap();
+            let path = head.split([' ', '?']).nth(1).unwrap();
             match path[1..].parse::<u32>().unwrap() {
                 0 => peer.send(&ok("goal")),
                 n => peer.send(&redirect(302, &(n - 1).to_string())),
@@ -173,4 +173,56 @@ fn the_timeout_covers_all_redirects() {
     let error = block_on(get(&client, &server.url("/"))).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert!((2..=4).contains(&server.requests().len()));
+}
+
+#[test]
+fn a_closure_decides() {
+    let server = countdown();
+    let build = |policy| Client::builder().redirect(policy).build().unwrap();
+    let stopping = build(Policy::custom(|attempt| {
+        assert_eq!(attempt.status(), 302);
+        assert_eq!(
+            attempt.previous().last().unwrap().host(),
+            attempt.url().host()
+        );
+        if attempt.url().path() == "/3" {
+            return attempt.stop();
+        }
+        Policy::limited(5).redirect(attempt)
+    }));
+    let refusing = build(Policy::custom(|attempt| -> Action {
+        attempt.error("not there")
+    }));
+    block_on(async {
+        let response = stopping.get(server.url("/5")).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.url().path()),
+            (302, "/4")
+        );
+        let error = get(&stopping, &server.url("/20")).await.unwrap_err();
+        assert!(error.to_string().contains("too many redirects"), "{error}");
+        let error = get(&refusing, &server.url("/1")).await.unwrap_err();
+        assert!(
+            error.is_redirect() && error.to_string().contains("not there"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn the_next_server_is_told_where_one_comes_from() {
+    let server = countdown();
+    block_on(async {
+        get(&client(), &server.url("/1?q#f")).await.unwrap();
+        let silent = Client::builder().referer(false).build().unwrap();
+        get(&silent, &server.url("/1")).await.unwrap();
+    });
+    let requests = server.requests();
+    let line = format!("\r\nreferer: {}\r\n", server.url("/1?q"));
+    assert!(
+        !requests[0].contains("referer") && requests[1].contains(&line),
+        "{}",
+        requests[1]
+    );
+    assert!(!requests[3].contains("referer"));
 }
