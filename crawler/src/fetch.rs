@@ -124,14 +124,17 @@ impl Fetcher {
         mut extractor: Option<LinkExtractor>,
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
+        // A page may come compressed. Its record counts what was sent; the limit holds for what it is, too.
+        let mut decoded = 0;
         let outcome = loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(body_failure(&error)),
             };
-            fetched.record.content_length += chunk.len() as u64;
-            if fetched.record.content_length > self.max_body {
+            decoded += chunk.len() as u64;
+            fetched.record.content_length = response.received_bytes();
+            if decoded.max(fetched.record.content_length) > self.max_body {
                 let message = format!("the body is larger than {} bytes", self.max_body);
                 break Err(Failure::new(FailureKind::TooLarge, message));
             }
@@ -156,6 +159,7 @@ fn body_failure(error: &heist::net::http::Error) -> Failure {
     let failure = Failure::from(error);
     match failure.kind() {
         FailureKind::Timeout => failure,
+        _ if error.is_limit() => Failure::new(FailureKind::TooLarge, failure.message()),
         _ => Failure::new(FailureKind::Body, failure.message()),
     }
 }

@@ -271,6 +271,35 @@ fn a_body_without_end_is_cut_off() {
     );
 }
 
+/// A compressed page.
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(body).unwrap();
+    let body = encoder.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
+#[test]
+fn compressed_pages_are_read_and_counted_as_sent() {
+    let words = "<p>the same words again</p>".repeat(1000);
+    let home = gzipped(format!("{words}<a href=/bomb>x</a>").as_bytes());
+    let length = home.len() - home.windows(4).position(|it| it == b"\r\n\r\n").unwrap() - 4;
+    let bomb = gzipped(&vec![b'x'; 64 << 20]);
+    let server = Scripted::start(move |path| match path {
+        "/" => home.clone(),
+        _ => bomb.clone(),
+    });
+    let (records, _) = crawl(Crawl::builder().seed(server.url("/")).unwrap());
+    let home = find(&records, "/");
+    assert_eq!((kind(home), home.content_length), (None, length as u64));
+    assert_eq!(kind(find(&records, "/bomb")), Some(FailureKind::TooLarge));
+}
+
 #[test]
 fn a_body_that_ends_with_the_connection_is_whole() {
     let server = Scripted::start(|path| match path {
