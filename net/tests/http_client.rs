@@ -48,3 +48,9 @@ mod retries;
 mod payloads;
 #[path = "http_client/large.rs"]
 mod large;
+#[path = "http_client/socks.rs"]
+mod socks;
+#[path = "http_client/proxies.rs"]
+mod proxies;
+#[path = "http_client/real_proxies.rs"]
+mod real_proxies;

@@ -16,6 +16,7 @@ use super::exchange::Config;
 use super::h1;
 use super::names::Names;
 use super::pool::PoolLimits;
+use super::proxy::{Proxies, Proxy};
 use super::redirect::Policy;
 use super::retry::Retry;
 
@@ -33,6 +34,8 @@ pub struct ClientBuilder {
     pool: PoolLimits,
     limits: h1::Limits,
     public_only: bool,
+    /// `None`: those of the environment.
+    proxies: Option<Vec<Proxy>>,
     #[cfg(feature = "cookies")]
     cookies: Option<Provider>,
     pub(super) names: Names,
@@ -70,6 +73,7 @@ impl ClientBuilder {
             },
             limits: h1::Limits::default(),
             public_only: false,
+            proxies: None,
             #[cfg(feature = "cookies")]
             cookies: None,
             names: Names::default(),
@@ -207,6 +211,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Adds a proxy, behind those that were added before. Default: those of the environment, which no longer count
+    /// once one has been added.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxies.get_or_insert_default().push(proxy);
+        self
+    }
+
+    /// Uses no proxy: forgets those that were added, and does not look at the environment.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxies = Some(Vec::new());
+        self
+    }
+
     /// Whether the client keeps the cookies of responses, in a [`Jar`] of its own, and sends them with
     /// later requests. Default: false.
     #[cfg(feature = "cookies")]
@@ -235,6 +252,12 @@ impl ClientBuilder {
             let text = "`max_connections_per_host` is 0, which lets no request through";
             return Err(Error::plain(Phase::Build, text));
         }
+        let mut agent = HeaderMap::new();
+        agent.extend(
+            self.default_headers
+                .get(USER_AGENT)
+                .map(|value| (USER_AGENT, value.clone())),
+        );
         // A part of a coded body cannot be decoded, so for ranges the coding is not asked for.
         let range_headers = self.default_headers.clone();
         let mut default_headers = self.default_headers;
@@ -253,6 +276,12 @@ impl ClientBuilder {
                 resolver: self.names.resolver()?,
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
+                agent,
+                limits: self.limits,
+            },
+            proxies: match self.proxies {
+                Some(rules) => Proxies::new(rules),
+                None => Proxies::from_env(),
             },
             #[cfg(feature = "cookies")]
             cookies: self.cookies,

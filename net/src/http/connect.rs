@@ -2,19 +2,24 @@
 //!
 //! 1. [`resolve`]: the addresses of the host that may be connected to, or the first of them;
 //! 2. [`reach`]: a socket to the first of them that accepts.
+//!
+//! With a proxy these are the proxy's, and then it is asked for a tunnel, unless it passes requests on.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::url::{Host, Url};
 use heist_runtime::time::Instant;
+use http::HeaderMap;
 
 use super::deadline::Deadline;
 use super::error::{Error, Phase};
-use super::guard::is_public;
+use super::guard::{is_local_name, is_public};
+use super::h1::Limits;
+use super::proxy::{Destination, Server, open_tunnel};
 use super::transport::Transport;
 use crate::TcpStream;
 use crate::dns::{self, BoxError, Name, Parts, Resolve};
@@ -25,6 +30,10 @@ pub(super) struct Config {
     /// For all steps together.
     pub(super) timeout: Option<Duration>,
     pub(super) public_only: bool,
+    /// What a proxy is told of us when it is asked for a tunnel.
+    pub(super) agent: HeaderMap,
+    /// For what a proxy answers.
+    pub(super) limits: Limits,
 }
 
 impl fmt::Debug for Config {
@@ -45,16 +54,86 @@ pub(super) struct Budget<'a> {
     started: Instant,
 }
 
-/// Connects to the host of a URL. Yields the address that was connected to, too.
+/// Connects to the host of a URL, through a proxy if there is one. Yields the address that was connected to, too.
 pub(super) async fn connect(
     config: &Config,
     url: &Url,
+    via: Option<&Server>,
     deadline: &mut Deadline,
 ) -> Result<(Transport, SocketAddr), Error> {
     let mut budget = Budget::new(deadline, config.timeout);
-    let resolved = budget.spend(Phase::Resolve, resolve(config, url)).await??;
+    if let Some(proxy) = via {
+        return connect_through(config, url, proxy, &mut budget).await;
+    }
+    let resolving = resolve(config, url, config.public_only);
+    let resolved = budget.spend(Phase::Resolve, resolving).await??;
     let (stream, remote) = reach(resolved, &mut budget).await?;
     Ok((Transport::Tcp(stream), remote))
+}
+
+/// Connects to a proxy, wherever it is, and asks it for a tunnel if the URL needs one. One that cannot reach an
+/// address of the server is asked for the next.
+async fn connect_through(
+    config: &Config,
+    url: &Url,
+    proxy: &Server,
+    budget: &mut Budget<'_>,
+) -> Result<(Transport, SocketAddr), Error> {
+    let destinations = destinations(config, url, proxy, budget).await?;
+    let mut left = destinations.iter();
+    loop {
+        let reached = reach_proxy(config, proxy, budget).await;
+        let (stream, remote) = reached.map_err(|error| error.with_proxy(proxy))?;
+        let mut transport = Transport::Tcp(stream);
+        let Some(to) = left.next().filter(|_| !proxy.forwards(url)) else {
+            return Ok((transport, remote));
+        };
+        let opening = open_tunnel(proxy, &mut transport, to, &config.agent, config.limits);
+        let opened = budget.spend(Phase::Tunnel, opening).await;
+        match opened.and_then(|opened| opened) {
+            Ok(()) => return Ok((transport, remote)),
+            Err(error) if error.is_of_address() && left.len() > 0 => {}
+            Err(error) => return Err(error.with_proxy(proxy)),
+        }
+    }
+}
+
+async fn reach_proxy(
+    config: &Config,
+    proxy: &Server,
+    budget: &mut Budget<'_>,
+) -> Result<(TcpStream, SocketAddr), Error> {
+    let resolving = resolve(config, &proxy.place, false);
+    let resolved = budget.spend(Phase::Resolve, resolving).await??;
+    reach(resolved, budget).await
+}
+
+/// What a proxy is told to connect to: a name if it resolves names itself, otherwise the addresses.
+async fn destinations(
+    config: &Config,
+    url: &Url,
+    proxy: &Server,
+    budget: &mut Budget<'_>,
+) -> Result<Vec<Destination>, Error> {
+    if let (Some(Host::Domain(name)), true) = (url.host(), proxy.resolves_names()) {
+        if config.public_only && is_local_name(name) {
+            return Err(nothing_allowed());
+        }
+        let port = url.port_or_known_default().unwrap_or(80);
+        return Ok(vec![Destination::Name(name.to_owned(), port)]);
+    }
+    let resolving = async {
+        let resolved = resolve(config, url, config.public_only).await?;
+        let mut addresses = resolved.addresses;
+        if let Some(mut parts) = resolved.more {
+            while let Some(more) = poll_fn(|cx| parts.poll_more(cx)).await {
+                addresses.extend(more);
+            }
+        }
+        Ok(addresses)
+    };
+    let addresses: Vec<_> = budget.spend(Phase::Resolve, resolving).await??;
+    Ok(addresses.into_iter().map(Destination::Address).collect())
 }
 
 /// Addresses to connect to, at least one, and those that are still to come.
@@ -65,8 +144,8 @@ struct Resolved {
 
 /// The addresses of the URL's host that may be connected to. An address that is allowed by itself may come with
 /// others that are not, so each is looked at, whenever it comes.
-async fn resolve(config: &Config, url: &Url) -> Result<Resolved, Error> {
-    let allowed: fn(&SocketAddr) -> bool = match config.public_only {
+async fn resolve(config: &Config, url: &Url, public_only: bool) -> Result<Resolved, Error> {
+    let allowed: fn(&SocketAddr) -> bool = match public_only {
         true => |address| is_public(address.ip()),
         false => |_| true,
     };
@@ -93,12 +172,16 @@ async fn resolve(config: &Config, url: &Url) -> Result<Resolved, Error> {
         None => return Err(Error::plain(Phase::Resolve, "the URL has no host")),
     };
     if resolved.addresses.is_empty() {
-        let text = "the host has no address that may be connected to";
-        return Err(Error::plain(Phase::Connect, text).with_remedy(
-            "`block_private_addresses` excludes addresses of this machine and of private networks",
-        ));
+        return Err(nothing_allowed());
     }
     Ok(resolved)
+}
+
+fn nothing_allowed() -> Error {
+    let text = "the host has no address that may be connected to";
+    Error::plain(Phase::Connect, text).with_remedy(
+        "`block_private_addresses` excludes addresses of this machine and of private networks",
+    )
 }
 
 /// Connects to the first address that accepts. They race (RFC 8305), and each gets its share of the time that is

@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::coding::Limit;
 use super::deadline::TimedOut;
 use super::h1;
+use super::proxy::{Server, SocksError};
 use crate::dns;
 
 /// Why a request failed.
@@ -25,6 +26,8 @@ struct Inner {
     phase: Phase,
     cause: Cause,
     url: Option<Url>,
+    /// The proxy that it happened at, without user and password.
+    proxy: Option<Box<str>>,
     remedy: Option<&'static str>,
     /// The connection broke before the first byte of an answer.
     unanswered: bool,
@@ -37,6 +40,7 @@ pub(super) enum Phase {
     Wait,
     Resolve,
     Connect,
+    Tunnel,
     Send,
     Upload,
     Head,
@@ -64,6 +68,8 @@ pub(super) enum Cause {
     Limit(Limit),
     /// A status that the caller does not want.
     Status(StatusCode),
+    /// A proxy's answer other than success.
+    Proxy(StatusCode),
     /// Anything else.
     Plain(&'static str),
 }
@@ -77,6 +83,7 @@ impl Error {
             phase,
             cause,
             url: None,
+            proxy: None,
             remedy: None,
             unanswered: false,
         };
@@ -100,6 +107,12 @@ impl Error {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         self.inner.url = Some(url);
+        self
+    }
+
+    /// Names the proxy that it happened at.
+    pub(super) fn with_proxy(mut self, proxy: &Server) -> Self {
+        self.inner.proxy = Some(proxy.to_string().into());
         self
     }
 
@@ -137,10 +150,13 @@ impl Error {
         }
     }
 
-    /// Whether no connection could be made. Includes [`is_resolve`](Self::is_resolve).
+    /// Whether no connection could be made. Includes [`is_resolve`](Self::is_resolve), and what a proxy refused.
     #[must_use]
     pub fn is_connect(&self) -> bool {
-        matches!(self.inner.phase, Phase::Connect | Phase::Resolve)
+        matches!(
+            self.inner.phase,
+            Phase::Connect | Phase::Resolve | Phase::Tunnel
+        )
     }
 
     /// Whether the host's name could not be resolved. The [`source`](StdError::source) is the resolver's error, with
@@ -159,6 +175,7 @@ impl Error {
             Phase::Wait
                 | Phase::Resolve
                 | Phase::Connect
+                | Phase::Tunnel
                 | Phase::Send
                 | Phase::Upload
                 | Phase::Head
@@ -247,6 +264,34 @@ impl Error {
         self
     }
 
+    /// Whether a proxy could not be reached, or did not connect to the server. What a proxy answers to a request
+    /// for an `http` URL is a response as any other.
+    #[must_use]
+    pub fn is_proxy(&self) -> bool {
+        self.inner.proxy.is_some()
+    }
+
+    /// The proxy, if [`is_proxy`](Self::is_proxy), without user and password.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.inner.proxy.as_deref()
+    }
+
+    /// Whether the proxy could not connect to this address of the server, and may to another.
+    pub(super) fn is_of_address(&self) -> bool {
+        let of_address = |error: &SocksError| error.is_of_address();
+        matches!(&self.inner.cause, Cause::Source(error) if error.downcast_ref().is_some_and(of_address))
+    }
+
+    /// What an HTTP proxy answered to `CONNECT`, if not success: 407 when it wants a user and password.
+    #[must_use]
+    pub fn proxy_status(&self) -> Option<StatusCode> {
+        match self.inner.cause {
+            Cause::Proxy(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// The URL that was being fetched, without its userinfo. After a redirect it is the last one.
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
@@ -271,6 +316,18 @@ impl Error {
             (_, Cause::Codec(error)) if error.is_early_close() => Some("try again later"),
             // Its message ends with its own.
             (Phase::Resolve, Cause::Source(error)) if error.is::<dns::Error>() => None,
+            (_, Cause::Proxy(status)) => Some(match status.as_u16() {
+                407 => "give the proxy's user and password (`Proxy::basic_auth`, or in its URL)",
+                401 | 403 | 405 => "the proxy's rules do not allow this; some allow port 443 only",
+                429 | 500..=599 => "check the host of the URL, or try again later",
+                _ => "check that this is a proxy, and that it allows `CONNECT`",
+            }),
+            (Phase::Resolve | Phase::Connect, Cause::Source(_)) if self.is_proxy() => {
+                Some("check the proxy's address, and that it runs")
+            }
+            (Phase::Tunnel, Cause::Codec(_)) => {
+                Some("check that the proxy speaks the protocol of its URL's scheme")
+            }
             (Phase::Resolve, _) => Some("check the host's name and the resolver's configuration"),
             (Phase::Connect, Cause::Source(_)) => Some("check that a server listens there"),
             (Phase::Send | Phase::Head | Phase::Body, Cause::Source(_)) => Some("try again later"),
@@ -292,6 +349,7 @@ impl Phase {
             Self::Wait => "waiting for a free connection",
             Self::Resolve => "resolving the host",
             Self::Connect => "connecting",
+            Self::Tunnel => "asking the proxy to connect",
             Self::Send => "sending the request",
             Self::Upload => "reading the request's body",
             Self::Head => "receiving the response head",
@@ -310,6 +368,9 @@ impl fmt::Display for Error {
         if let Some(url) = &self.inner.url {
             write!(f, " for {url}")?;
         }
+        if let Some(proxy) = &self.inner.proxy {
+            write!(f, " through {proxy}")?;
+        }
         match &self.inner.cause {
             Cause::TimedOut(after) => write!(f, " timed out after {after:?}")?,
             Cause::Codec(error) => write!(f, " failed: {error}")?,
@@ -317,6 +378,7 @@ impl fmt::Display for Error {
             Cause::Limit(limit) => write!(f, " failed: {limit}")?,
             Cause::Scheme => write!(f, " failed: {NO_TLS}")?,
             Cause::Undecodable(text) | Cause::Plain(text) => write!(f, " failed: {text}")?,
+            Cause::Proxy(status) => write!(f, " failed: the proxy answered {status}")?,
             Cause::Status(status) => write!(f, " failed: the server answered {status}")?,
         }
         match self.remedy() {
@@ -331,6 +393,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("phase", &self.inner.phase)
             .field("url", &self.inner.url.as_ref().map(Url::as_str))
+            .field("proxy", &self.inner.proxy)
             .field("cause", &self.inner.cause)
             .finish()
     }

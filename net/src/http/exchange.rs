@@ -1,5 +1,6 @@
 //! One request and its response, with the retry of stale connections.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use super::error::{Cause, Error, Phase};
 use super::h1;
 use super::link::{Link, LinkError, Received};
 use super::pool::{Checkout, Claim, Pool, Slot};
+use super::proxy::{Proxies, Server};
 use super::request::Request;
 use super::transport::Transport;
 use super::url::origin;
@@ -36,6 +38,7 @@ pub(super) struct Config {
     pub(super) connect: connect::Config,
     pub(super) head_timeout: Option<Duration>,
     pub(super) limits: h1::Limits,
+    pub(super) proxies: Proxies,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
 }
@@ -157,7 +160,8 @@ async fn claim(
     fresh: bool,
     clocks: &mut Clocks,
 ) -> Result<(Carrier, bool), Error> {
-    let claim = match pool.checkout(origin(url), fresh) {
+    let via = config.proxies.pick(url)?;
+    let claim = match pool.checkout(&way(url, via.as_deref()), fresh) {
         Checkout::Claim(claim) => claim,
         Checkout::Wait(waiting) => {
             let mut patience = Deadline::after(clocks.turn);
@@ -182,10 +186,21 @@ async fn claim(
         }
         Claim::Open(slot) => slot,
     };
-    let connected = connect(&config.connect, url, &mut clocks.total).await;
+    let connected = connect(&config.connect, url, via.as_deref(), &mut clocks.total).await;
     let (transport, remote) = connected.map_err(|error| error.with_url(url))?;
-    let link = Link::new(transport, remote, config.limits);
+    let mut link = Link::new(transport, remote, config.limits);
+    if let Some(proxy) = via.filter(|proxy| proxy.forwards(url)) {
+        link.set_forward(&config.default_headers, &proxy.headers);
+    }
     Ok((Carrier { link, slot }, false))
+}
+
+/// What connections are pooled by: where they lead, and by which way.
+fn way<'a>(url: &'a Url, via: Option<&Server>) -> Cow<'a, str> {
+    match via {
+        None => Cow::Borrowed(origin(url)),
+        Some(proxy) => Cow::Owned(format!("{} through {}", origin(url), proxy.key())),
+    }
 }
 
 impl Carrier {

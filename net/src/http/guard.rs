@@ -15,6 +15,12 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a name stands for this machine wherever it is resolved (RFC 6761, section 6.3).
+pub(super) fn is_local_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     !(address.is_private()

@@ -13,7 +13,7 @@ use super::h1::{
 };
 use super::request::Request;
 use super::transport::Transport;
-use super::url::target;
+use super::url::{absolute_target, target};
 use crate::io::AsyncRead;
 
 /// A connection that can carry one exchange after another.
@@ -27,6 +27,8 @@ pub(super) struct Link {
     codec: Connection,
     upload: Upload,
     remote: SocketAddr,
+    /// The server is a proxy that passes requests on: the default headers, with those that are for it.
+    forward: Option<Box<HeaderMap>>,
     /// Why sending stopped; told unless an answer comes all the same.
     send_error: Option<io::Error>,
     /// What was wrong with body bytes that came along with the head, for the first to ask for the body.
@@ -69,12 +71,20 @@ impl Link {
             codec: Connection::new(limits),
             upload: Upload::default(),
             remote,
+            forward: None,
             send_error: None,
             deferred: None,
             trailers: None,
             tunnelled: Vec::new(),
             receives: 0,
         }
+    }
+
+    /// The server is a proxy that passes requests on, and gets these headers besides.
+    pub(super) fn set_forward(&mut self, defaults: &HeaderMap, headers: &HeaderMap) {
+        let mut all = defaults.clone();
+        all.extend(headers.clone());
+        self.forward = Some(Box::new(all));
     }
 
     /// The server's address.
@@ -118,9 +128,13 @@ impl Link {
             }
             None => RequestBody::None,
         };
+        let (target, defaults) = match &self.forward {
+            Some(all) => (absolute_target(&request.url), &**all),
+            None => (target(&request.url), defaults),
+        };
         let head = RequestHead {
             method: &request.method,
-            target: target(&request.url),
+            target,
             host: request.url.host_str().unwrap_or_default(),
             port: request.url.port(),
             headers: &request.headers,

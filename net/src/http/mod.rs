@@ -11,6 +11,7 @@
 //! | `deadline.rs` | the clocks of an exchange: one for all of it, one for silence |
 //! | `cookie/` | a jar of cookies (feature `cookies`) |
 //! | `guard.rs` | which addresses a crawler has no business with |
+//! | `proxy/` | [`Proxy`]: which way a request goes, and how a proxy is asked |
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
 //! | `transport.rs` | what carries the bytes: a socket, or something around one |
 //! | `connect.rs` | from a URL to a transport |
@@ -55,6 +56,7 @@ mod deadline;
 #[cfg(feature = "cookies")]
 pub mod cookie;
 mod guard;
+mod proxy;
 mod pool;
 mod transport;
 mod connect;
@@ -82,6 +84,7 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
 pub use redirect::{Action, Attempt, Policy};
+pub use proxy::{IntoProxy, NoProxy, Proxy};
 pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::{Response, ResponseReader, Upgraded};

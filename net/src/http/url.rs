@@ -62,6 +62,11 @@ pub(super) fn target(url: &Url) -> &str {
     &url[Position::BeforePath..Position::AfterQuery]
 }
 
+/// What goes into the request line for a proxy: all but userinfo, which a request's URL has not, and the fragment.
+pub(super) fn absolute_target(url: &Url) -> &str {
+    &url[..Position::AfterQuery]
+}
+
 /// Scheme, host and port as written in the URL, which has no userinfo by then. It names a place to connect to, and
 /// costs nothing.
 pub(super) fn origin(url: &Url) -> &str {
@@ -103,7 +108,7 @@ pub(super) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
     value
 }
 
-fn percent_decode(text: &str) -> Vec<u8> {
+pub(super) fn percent_decode(text: &str) -> Vec<u8> {
     let hex = |byte: u8| char::from(byte).to_digit(16);
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
