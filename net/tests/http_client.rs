@@ -54,3 +54,5 @@ mod socks;
 mod proxies;
 #[path = "http_client/real_proxies.rs"]
 mod real_proxies;
+#[path = "http_client/pool.rs"]
+mod pool;

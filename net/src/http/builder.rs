@@ -1,6 +1,5 @@
 //! The settings of a client.
 
-#[cfg(feature = "cookies")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +65,7 @@ impl ClientBuilder {
             referer: true,
             retry: Retry::never(),
             pool: PoolLimits {
+                open_total: None,
                 open_per_host: usize::MAX,
                 idle_per_host: usize::MAX,
                 idle_total: 1024,
@@ -164,6 +164,13 @@ impl ClientBuilder {
         self
     }
 
+    /// The most connections of all hosts, in use or idle. A request that needs one more has the idle connection
+    /// closed that is oldest, or waits in a fair queue as for a connection of its host. Default: no limit.
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.pool.open_total = Some(limit);
+        self
+    }
+
     /// The most bytes of a body, both as it is received and as it is decoded; one more is an error, at the
     /// head already if that announces it.
     /// Default: no limit.
@@ -252,6 +259,10 @@ impl ClientBuilder {
             let text = "`max_connections_per_host` is 0, which lets no request through";
             return Err(Error::plain(Phase::Build, text));
         }
+        if self.pool.open_total == Some(0) {
+            let text = "`max_connections` is 0, which lets no request through";
+            return Err(Error::plain(Phase::Build, text));
+        }
         let mut agent = HeaderMap::new();
         agent.extend(
             self.default_headers
@@ -279,6 +290,7 @@ impl ClientBuilder {
                 agent,
                 limits: self.limits,
             },
+            counters: Arc::default(),
             proxies: match self.proxies {
                 Some(rules) => Proxies::new(rules),
                 None => Proxies::from_env(),

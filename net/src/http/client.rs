@@ -10,16 +10,18 @@ use super::builder::ClientBuilder;
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
-use super::error::Error;
+use super::error::{Error, Phase};
 use super::exchange::{Clocks, Config, Outcome, exchange};
 use super::link::Link;
+use super::metrics::Metrics;
 use super::pool::{Pool, PoolLimits};
+use super::prewarm::prewarm;
 use super::redirect::{Policy, becomes_get, follow};
 use super::request::Request;
 use super::request_builder::RequestBuilder;
 use super::response::Response;
 use super::retry::Retry;
-use super::url::IntoUrl;
+use super::url::{IntoUrl, check_scheme, strip_credentials};
 
 /// An HTTP client with a pool of connections. Clones are cheap and share the pool.
 ///
@@ -102,6 +104,31 @@ impl Client {
         }
     }
 
+    /// What this client and its clones have done so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let Inner { config, pool, .. } = &*self.inner;
+        config.counters.snapshot(pool.closed())
+    }
+
+    /// Opens connections for a URL's host, so that there are `count` that requests can use at once. Returns how many
+    /// there are; fewer than asked for when a limit says so.
+    ///
+    /// # Errors
+    ///
+    /// That of a connection which could not be opened, after all have been tried; the others are kept.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connections that it has opened or taken.
+    pub async fn prewarm(&self, url: impl IntoUrl, count: usize) -> Result<usize, Error> {
+        let inner = &*self.inner;
+        let mut url = url.into_url()?;
+        check_scheme(&url, Phase::Build)?;
+        strip_credentials(&mut url);
+        prewarm(&inner.config, &inner.pool, &url, count).await
+    }
+
     /// A GET request.
     pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::GET, url)
@@ -153,6 +180,7 @@ impl Client {
             pool,
         } = &*self.inner;
         request.prepare()?;
+        config.counters.requests.add(1);
         rules.retry.begin();
         let mut clocks = rules.timeouts.start(&request);
         let (mut visited, mut retries) = (Vec::new(), 0);
@@ -191,6 +219,7 @@ impl Client {
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.
             drop(carrier);
+            config.counters.redirects.add(1);
             follow(&mut request, status, next, rules.referer);
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,10 +20,13 @@ use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
 use super::error::{Cause, Error, Phase};
 use super::h1;
+use super::keeper::{Keeper, keep};
 use super::link::{Link, LinkError, Received};
+use super::metrics::{Account, Counters};
 use super::pool::{Checkout, Claim, Pool, Slot};
 use super::proxy::{Proxies, Server};
 use super::request::Request;
+use super::total::{TURNS, Total};
 use super::transport::Transport;
 use super::url::origin;
 
@@ -39,6 +42,7 @@ pub(super) struct Config {
     pub(super) head_timeout: Option<Duration>,
     pub(super) limits: h1::Limits,
     pub(super) proxies: Proxies,
+    pub(super) counters: Arc<Counters>,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
 }
@@ -81,8 +85,8 @@ impl Clocks {
 #[derive(Debug)]
 pub(super) struct Carrier {
     // Before the slot, so that the connection is closed when its slot is given to another.
-    link: Link,
-    slot: Slot<Link>,
+    pub(super) link: Link,
+    pub(super) slot: Slot<Link>,
 }
 
 /// How often a request is tried on connections that turn out to be stale, before it fails. A new
@@ -124,6 +128,7 @@ pub(super) async fn exchange(
                 return Ok((received, remote, carrier));
             }
             Err(error) => {
+                carrier.link.settle();
                 request.give_back_body(carrier.link.take_unread_body());
                 // The server may have closed the connection while it was idle, in which case it has
                 // not seen the request. It may also have acted on it and then failed; so only
@@ -146,6 +151,7 @@ pub(super) async fn exchange(
                          that is harmless";
                     return Err(error.with_remedy(remedy));
                 }
+                config.counters.retries.add(1);
             }
         }
     }
@@ -163,40 +169,74 @@ async fn claim(
     let via = config.proxies.pick(url)?;
     let claim = match pool.checkout(&way(url, via.as_deref()), fresh) {
         Checkout::Claim(claim) => claim,
-        Checkout::Wait(waiting) => {
-            let mut patience = Deadline::after(clocks.turn);
-            match clocks.total.race(patience.race(waiting)).await {
-                Ok(Ok(claim)) => claim,
-                Err(timed_out) => return Err(timed_out.at(Phase::Wait).with_url(url)),
-                Ok(Err(timed_out)) => {
-                    let remedy = "read or drop earlier responses of this host sooner, or raise \
-                         `max_connections_per_host` or `pool_timeout`";
-                    return Err(timed_out.at(Phase::Wait).with_url(url).with_remedy(remedy));
-                }
-            }
-        }
+        Checkout::Wait(waiting) => wait(config, url, clocks, waiting).await?,
     };
     let slot = match claim {
         Claim::Reuse(mut link, slot) => {
             if link.is_quiet() {
+                config.counters.reused.add(1);
                 return Ok((Carrier { link, slot }, true));
             }
             // A closed idle connection leaves its slot to its successor.
+            pool.closed().by_server.add(1);
             slot
         }
         Claim::Open(slot) => slot,
     };
+    let carrier = open(config, pool, slot, url, via, clocks).await?;
+    Ok((carrier, false))
+}
+
+/// Waits for a connection of a host, or for the right to open one.
+async fn wait<F: Future>(
+    config: &Config,
+    url: &Url,
+    clocks: &mut Clocks,
+    turn: F,
+) -> Result<F::Output, Error> {
+    let started = Instant::now();
+    let mut patience = Deadline::after(clocks.turn);
+    let waited = clocks.total.race(patience.race(turn)).await;
+    config.counters.waited(started.elapsed());
+    match waited {
+        Ok(Ok(output)) => Ok(output),
+        Err(timed_out) => Err(timed_out.at(Phase::Wait).with_url(url)),
+        Ok(Err(timed_out)) => {
+            let remedy = "read or drop earlier responses sooner, or raise \
+                 `max_connections_per_host`, `max_connections` or `pool_timeout`";
+            Err(timed_out.at(Phase::Wait).with_url(url).with_remedy(remedy))
+        }
+    }
+}
+
+/// Opens a connection for a slot.
+pub(super) async fn open(
+    config: &Config,
+    pool: &Arc<Pool<Link>>,
+    slot: Slot<Link>,
+    url: &Url,
+    via: Option<Arc<Server>>,
+    clocks: &mut Clocks,
+) -> Result<Carrier, Error> {
+    let permit = match pool.total() {
+        None => None,
+        Some(total) => Some(match total.try_acquire() {
+            Some(permit) => permit,
+            None => wait(config, url, clocks, total.acquire(|| pool.make_room())).await?,
+        }),
+    };
     let connected = connect(&config.connect, url, via.as_deref(), &mut clocks.total).await;
     let (transport, remote) = connected.map_err(|error| error.with_url(url))?;
-    let mut link = Link::new(transport, remote, config.limits);
+    let account = Account::open(config.counters.clone());
+    let mut link = Link::new(transport, remote, config.limits, account, permit);
     if let Some(proxy) = via.filter(|proxy| proxy.forwards(url)) {
-        link.set_forward(&config.default_headers, &proxy.headers);
+        link.set_forward(proxy);
     }
-    Ok((Carrier { link, slot }, false))
+    Ok(Carrier { link, slot })
 }
 
 /// What connections are pooled by: where they lead, and by which way.
-fn way<'a>(url: &'a Url, via: Option<&Server>) -> Cow<'a, str> {
+pub(super) fn way<'a>(url: &'a Url, via: Option<&Server>) -> Cow<'a, str> {
     match via {
         None => Cow::Borrowed(origin(url)),
         Some(proxy) => Cow::Owned(format!("{} through {}", origin(url), proxy.key())),
@@ -279,15 +319,42 @@ impl Carrier {
     }
 
     /// Ends the exchange: the connection goes back to the pool if it can be used again.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
+        let served = self.link.settle();
         if !self.link.can_reuse() {
+            self.link.counters().finished.add(1);
             return;
         }
-        let reaper = self.slot.check_in(self.link);
-        // Without a runtime (a response may be dropped anywhere) expired connections are still
-        // closed when they are met.
-        if let (Some(pool), Some(handle)) = (reaper, heist_runtime::Handle::try_current()) {
-            drop(handle.spawn(reap(Reaper(pool))));
+        let pool = self.slot.pool().clone();
+        let is_wanted = || pool.total().is_some_and(Total::is_wanted);
+        if served.is_multiple_of(TURNS) && is_wanted() {
+            pool.closed().for_limit.add(1);
+            return;
+        }
+        self.put_in();
+        if is_wanted() {
+            pool.make_room();
+        }
+    }
+
+    /// Puts the connection into the pool, and has it looked after.
+    pub(super) fn put_in(mut self) {
+        let runtime = heist_runtime::Handle::try_current();
+        let Some(host) = self.slot.host() else { return };
+        let watch = self.link.watch_by(self.slot.pool().bell(), host);
+        // Without a runtime (a response may be dropped anywhere) idle connections are still looked at before they
+        // are used again.
+        if runtime.is_some() && !self.link.watch() {
+            self.slot.pool().closed().by_server.add(1);
+            return;
+        }
+        let keeper = self.slot.check_in(self.link.token(), self.link);
+        watch.repeat();
+        if let Some(pool) = keeper {
+            let keeper = Keeper(pool);
+            if let Some(handle) = runtime {
+                drop(handle.spawn(keep(keeper)));
+            }
         }
     }
 
@@ -297,31 +364,6 @@ impl Carrier {
             return None;
         }
         Some(self)
-    }
-}
-
-/// The promise to close idle connections in time.
-struct Reaper(Weak<Pool<Link>>);
-
-/// Closes idle connections as they expire; ends when there are none, or when the client is gone.
-async fn reap(mut reaper: Reaper) {
-    while let Some(pool) = reaper.0.upgrade() {
-        let Some(next) = pool.evict() else {
-            // The promise has ended with that answer; the next one is another reaper's.
-            reaper.0 = Weak::new();
-            return;
-        };
-        drop(pool);
-        Timer::new(next).await;
-    }
-}
-
-impl Drop for Reaper {
-    fn drop(&mut self) {
-        // The runtime of this task shuts down, but the client may live on under another.
-        if let Some(pool) = self.0.upgrade() {
-            pool.stop_reaping();
-        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::header::EXPECT;
 use http::{HeaderMap, Method, Version};
@@ -11,7 +13,11 @@ use super::body::{Body, BoxError, SendError, Upload};
 use super::h1::{
     Connection, Error as CodecError, Event, Limits, RequestBody, RequestHead, ResponseHead,
 };
+use super::keeper::{Bell, Watch};
+use super::metrics::{Account, Counters};
+use super::proxy::Server;
 use super::request::Request;
+use super::total::Permit;
 use super::transport::Transport;
 use super::url::{absolute_target, target};
 use crate::io::AsyncRead;
@@ -27,8 +33,8 @@ pub(super) struct Link {
     codec: Connection,
     upload: Upload,
     remote: SocketAddr,
-    /// The server is a proxy that passes requests on: the default headers, with those that are for it.
-    forward: Option<Box<HeaderMap>>,
+    /// The server is a proxy that passes requests on.
+    forward: Option<Arc<Server>>,
     /// Why sending stopped; told unless an answer comes all the same.
     send_error: Option<io::Error>,
     /// What was wrong with body bytes that came along with the head, for the first to ask for the body.
@@ -37,8 +43,17 @@ pub(super) struct Link {
     trailers: Option<Box<HeaderMap>>,
     /// What came along with a head that switched protocols.
     tunnelled: Vec<u8>,
-    /// Counts what is received.
-    receives: u64,
+    /// Bytes that were received, of all responses.
+    received: u64,
+    /// Exchanges so far.
+    served: u64,
+    /// Tells it apart from all others.
+    token: u64,
+    /// Tells the pool's keeper what happens while it is idle.
+    watch: Option<Arc<Watch>>,
+    account: Account,
+    /// The right to be open, if there is a limit for all.
+    _permit: Option<Permit>,
 }
 
 /// Why an exchange failed on this connection.
@@ -65,7 +80,14 @@ pub(super) struct Received {
 }
 
 impl Link {
-    pub(super) fn new(transport: Transport, remote: SocketAddr, limits: Limits) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        remote: SocketAddr,
+        limits: Limits,
+        account: Account,
+        permit: Option<Permit>,
+    ) -> Self {
+        static TOKENS: AtomicU64 = AtomicU64::new(1);
         Self {
             transport,
             codec: Connection::new(limits),
@@ -76,15 +98,53 @@ impl Link {
             deferred: None,
             trailers: None,
             tunnelled: Vec::new(),
-            receives: 0,
+            received: 0,
+            served: 0,
+            token: TOKENS.fetch_add(1, Relaxed),
+            watch: None,
+            account,
+            _permit: permit,
         }
     }
 
-    /// The server is a proxy that passes requests on, and gets these headers besides.
-    pub(super) fn set_forward(&mut self, defaults: &HeaderMap, headers: &HeaderMap) {
-        let mut all = defaults.clone();
-        all.extend(headers.clone());
-        self.forward = Some(Box::new(all));
+    /// Where it is accounted for.
+    pub(super) fn counters(&self) -> &Counters {
+        self.account.counters()
+    }
+
+    /// By which its watch names it; never 0.
+    pub(super) fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Ends an exchange: adds up what was sent and received. Returns how many there were.
+    pub(super) fn settle(&mut self) -> u64 {
+        self.served += 1;
+        self.account.settle(self.upload.written(), self.received);
+        self.served
+    }
+
+    /// Makes a watch for this connection, or takes the one that it has.
+    pub(super) fn watch_by(&mut self, bell: &Arc<Bell>, host: &Arc<str>) -> Arc<Watch> {
+        let token = self.token;
+        let make = || Watch::new(bell.clone(), host.clone(), token);
+        self.watch.get_or_insert_with(make).clone()
+    }
+
+    /// Watches an idle connection until it is used again. Returns whether it is quiet, and has a watch.
+    pub(super) fn watch(&mut self) -> bool {
+        let Some(watch) = &self.watch else {
+            return false;
+        };
+        watch.reset();
+        let waker = Waker::from(watch.clone());
+        let received = self.transport.poll_recv(&mut Context::from_waker(&waker));
+        received.is_pending()
+    }
+
+    /// The server is a proxy that passes requests on.
+    pub(super) fn set_forward(&mut self, proxy: Arc<Server>) {
+        self.forward = Some(proxy);
     }
 
     /// The server's address.
@@ -128,8 +188,12 @@ impl Link {
             }
             None => RequestBody::None,
         };
+        let with_proxy;
         let (target, defaults) = match &self.forward {
-            Some(all) => (absolute_target(&request.url), &**all),
+            Some(proxy) => {
+                with_proxy = proxy.add_to(defaults);
+                (absolute_target(&request.url), &with_proxy)
+            }
             None => (target(&request.url), defaults),
         };
         let head = RequestHead {
@@ -180,7 +244,7 @@ impl Link {
 
     /// Changes whenever something was sent or received.
     pub(super) fn progress(&self) -> u64 {
-        self.receives.wrapping_add(self.upload.writes())
+        self.received.wrapping_add(self.upload.written())
     }
 
     /// The body of a request that failed, if it can be sent elsewhere although it is a stream.
@@ -194,7 +258,8 @@ impl Link {
     }
 
     /// The connection after a response that switched protocols, and what came behind its head.
-    pub(super) fn into_tunnel(self) -> (Transport, Vec<u8>) {
+    pub(super) fn into_tunnel(mut self) -> (Transport, Vec<u8>) {
+        self.settle();
         (self.transport, self.tunnelled)
     }
 
@@ -243,7 +308,7 @@ impl Link {
                     .unwrap_or(CodecError::ClosedBeforeResponse);
                 return Poll::Ready(Err(early.into()));
             };
-            self.receives += 1;
+            self.received += buffer.len() as u64;
             let (used, event) = self.codec.receive(&buffer)?;
             // Before the head there is nothing but the wish for more, and then the buffer is used
             // up: informational responses are skipped inside the codec.
@@ -296,7 +361,7 @@ impl Link {
         }
         Poll::Ready(match ready!(self.transport.poll_recv(cx))? {
             Some(buffer) => {
-                self.receives += 1;
+                self.received += buffer.len() as u64;
                 self.absorb(&buffer, sink)
             }
             None => {

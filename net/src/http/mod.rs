@@ -12,13 +12,17 @@
 //! | `cookie/` | a jar of cookies (feature `cookies`) |
 //! | `guard.rs` | which addresses a crawler has no business with |
 //! | `proxy/` | [`Proxy`]: which way a request goes, and how a proxy is asked |
+//! | `metrics.rs` | [`Metrics`]: what a client has done, in numbers |
+//! | `total.rs` | the limit of all connections |
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
 //! | `transport.rs` | what carries the bytes: a socket, or something around one |
 //! | `connect.rs` | from a URL to a transport |
 //! | `link.rs` | one connection: a transport and its codec |
+//! | `keeper.rs` | the task that looks after idle connections |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
 //! | `coding/` | `gzip` and the like, removed from bodies (features of those names) |
 //! | `body/` | [`Body`]: bytes or a stream, and how it is sent |
+//! | `prewarm.rs` | connections that are opened before they are needed |
 //! | `request.rs` | [`Request`]: a request as a value |
 //! | `request_builder.rs` | [`RequestBuilder`] |
 //! | `response/` | [`Response`], whose body streams; [`Upgraded`] |
@@ -57,12 +61,16 @@ mod deadline;
 pub mod cookie;
 mod guard;
 mod proxy;
+mod metrics;
+mod total;
 mod pool;
 mod transport;
 mod connect;
 mod link;
+mod keeper;
 mod exchange;
 mod coding;
+mod prewarm;
 mod body;
 mod request;
 mod request_builder;
@@ -83,8 +91,9 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
-pub use redirect::{Action, Attempt, Policy};
+pub use metrics::Metrics;
 pub use proxy::{IntoProxy, NoProxy, Proxy};
+pub use redirect::{Action, Attempt, Policy};
 pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::{Response, ResponseReader, Upgraded};

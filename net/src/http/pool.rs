@@ -20,21 +20,30 @@
 //!
 //! One mutex, held for a few dozen instructions; connections are dropped and tasks woken after it
 //! is released. A waiter's own mutex is only ever locked inside it, or alone. (The pool is one
-//! shard today. Everything but the total of idle connections is per host, so that it can be
-//! split by host without changing its users.)
+//! shard: see `ARCHITECTURE.md` for what that costs.)
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use heist_runtime::scope::Leaf;
 use heist_runtime::time::Instant;
+
+use super::keeper::Bell;
+use super::metrics::Closed;
+use super::total::Total;
+
+/// The token of a connection that is not watched.
+const NO_TOKEN: u64 = 0;
 
 /// How many connections to keep, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PoolLimits {
+    /// Connections of all hosts, in use or idle; `None`: any number.
+    pub(super) open_total: Option<usize>,
     /// Connections per host, in use or idle.
     pub(super) open_per_host: usize,
     /// Idle connections per host.
@@ -50,6 +59,9 @@ pub(super) struct PoolLimits {
 pub(super) struct Pool<T> {
     limits: PoolLimits,
     state: Mutex<State<T>>,
+    total: Option<Total>,
+    bell: Arc<Bell>,
+    closed: Closed,
 }
 
 #[derive(Debug)]
@@ -59,8 +71,8 @@ struct State<T> {
     by_age: BTreeMap<u64, Arc<str>>,
     /// The age of the next connection to become idle.
     next_age: u64,
-    /// Whether someone has promised to call [`Pool::evict`] in time.
-    reaping: bool,
+    /// Whether someone has promised to do the pool's chores.
+    keeping: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +86,8 @@ struct Host<T> {
 #[derive(Debug)]
 struct Idle<T> {
     age: u64,
+    /// By which its watch names it.
+    token: u64,
     until: Option<Instant>,
     connection: T,
 }
@@ -101,6 +115,27 @@ pub(super) struct Waiting<T> {
     pool: Arc<Pool<T>>,
     host: Arc<str>,
     waiter: Arc<Waiter<T>>,
+    leaf: Leaf,
+    started: bool,
+}
+
+/// What the keeper of a pool does next.
+#[derive(Debug)]
+pub(super) enum Chore<T> {
+    /// Something happened to this idle connection.
+    Look(Taken<T>),
+    /// Nothing, until then, or until the bell rings.
+    Rest(Option<Instant>),
+    /// Nothing at all: the promise has ended.
+    End,
+}
+
+/// An idle connection that is looked at. Nobody gets it meanwhile, and it keeps its slot.
+#[derive(Debug)]
+pub(super) struct Taken<T> {
+    /// `None` once it is decided.
+    idle: Option<Idle<T>>,
+    slot: Slot<T>,
 }
 
 #[derive(Debug)]
@@ -157,12 +192,30 @@ impl<T> Pool<T> {
             hosts: HashMap::new(),
             by_age: BTreeMap::new(),
             next_age: 0,
-            reaping: false,
+            keeping: false,
         };
         Arc::new(Self {
             limits,
             state: Mutex::new(state),
+            total: limits.open_total.map(Total::new),
+            bell: Arc::default(),
+            closed: Closed::default(),
         })
+    }
+
+    /// The limit of all connections. Whoever connects asks for a permit, behind the slot.
+    pub(super) fn total(&self) -> Option<&Total> {
+        self.total.as_ref()
+    }
+
+    /// Through which idle connections call for the keeper.
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Why connections were closed here.
+    pub(super) fn closed(&self) -> &Closed {
+        &self.closed
     }
 
     /// An idle connection of `host`, or a slot, or a place in the queue. With `fresh`, an idle
@@ -184,6 +237,8 @@ impl<T> Pool<T> {
                 pool: self.clone(),
                 host,
                 waiter,
+                leaf: Leaf::here(),
+                started: false,
             })
         });
         drop(state);
@@ -191,43 +246,71 @@ impl<T> Pool<T> {
         checkout
     }
 
-    /// Closes what has been idle for too long. Returns when the next connection will have been;
-    /// `None` if there is nothing to wait for: then the caller's promise to reap has ended.
-    pub(super) fn evict(&self) -> Option<Instant> {
+    /// What the keeper does next; `waker` is woken when there is something else to do.
+    pub(super) fn next_chore(self: &Arc<Self>, waker: &Waker) -> Chore<T> {
+        // The bell comes first: what rings from now on wakes the keeper.
+        while let Some((host, token)) = self.bell.next(waker) {
+            if let Some(idle) = lock(&self.state).take_idle(&host, token) {
+                let slot = Slot {
+                    pool: self.clone(),
+                    host: Some(host),
+                };
+                return Chore::Look(Taken {
+                    idle: Some(idle),
+                    slot,
+                });
+            }
+        }
+        self.evict()
+    }
+
+    /// Closes what has been idle for too long.
+    fn evict(&self) -> Chore<T> {
         let now = Instant::now();
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
         let next = loop {
-            let Some(until) = state.oldest().and_then(|idle| idle.until) else {
-                state.reaping = false;
-                break None;
+            let Some(oldest) = state.oldest() else {
+                state.keeping = false;
+                break Chore::End;
             };
-            if until > now {
-                break Some(until);
+            match oldest.until {
+                Some(until) if until <= now => {
+                    self.closed.expired.add(1);
+                    afterwards.close.extend(state.close_oldest());
+                }
+                until => break Chore::Rest(until),
             }
-            afterwards.close.extend(state.close_oldest());
         };
         drop(state);
         afterwards.run();
         next
     }
 
-    /// Takes back the promise to reap.
-    pub(super) fn stop_reaping(&self) {
-        lock(&self.state).reaping = false;
+    /// Closes the idle connection that is oldest, to make room for another host's.
+    pub(super) fn make_room(&self) {
+        let closed = lock(&self.state).close_oldest();
+        if closed.is_some() {
+            self.closed.for_limit.add(1);
+        }
+        drop(closed);
     }
 
-    /// A slot and its connection come back together. Returns whether a reaper is needed.
-    fn check_in(&self, host: &Arc<str>, connection: T) -> bool {
+    /// Takes back the promise to do the chores.
+    pub(super) fn stop_keeping(&self) {
+        lock(&self.state).keeping = false;
+    }
+
+    /// A slot and its connection come back together. Returns whether a keeper is needed.
+    fn check_in(&self, host: &Arc<str>, token: u64, connection: T) -> bool {
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
-        state.check_in(&self.limits, host, connection, &mut afterwards);
-        let expires = self.limits.idle_timeout.is_some() && !state.by_age.is_empty();
-        let reap = expires && !state.reaping;
-        state.reaping |= reap;
+        state.check_in(self, host, token, connection, &mut afterwards);
+        let keep = !state.keeping && !state.by_age.is_empty();
+        state.keeping |= keep;
         drop(state);
         afterwards.run();
-        reap
+        keep
     }
 
     /// A slot comes back alone: its connection is gone or never was.
@@ -276,12 +359,14 @@ impl<T> Host<T> {
         while let Some(idle) = self.idle.pop_back() {
             by_age.remove(&idle.age);
             if fresh {
+                pool.closed.by_server.add(1);
                 close.push(idle.connection);
                 return Some(Claim::Open(slot()));
             }
             if idle.until.is_none_or(|until| until > Instant::now()) {
                 return Some(Claim::Reuse(idle.connection, slot()));
             }
+            pool.closed.expired.add(1);
             close.push(idle.connection);
             self.open -= 1;
         }
@@ -309,11 +394,13 @@ impl<T> Host<T> {
 impl<T> State<T> {
     fn check_in(
         &mut self,
-        limits: &PoolLimits,
+        pool: &Pool<T>,
         host: &Arc<str>,
+        token: u64,
         connection: T,
         afterwards: &mut Afterwards<T>,
     ) {
+        let limits = &pool.limits;
         let Some(entry) = self.hosts.get_mut(host) else {
             return;
         };
@@ -321,6 +408,7 @@ impl<T> State<T> {
             return;
         };
         if entry.idle.len() >= limits.idle_per_host || limits.idle_total == 0 {
+            pool.closed.for_limit.add(1);
             afterwards.close.extend(connection);
             self.release(host, afterwards);
             return;
@@ -332,13 +420,52 @@ impl<T> State<T> {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         entry.idle.extend(connection.map(|connection| Idle {
             age,
+            token,
             until,
             connection,
         }));
         self.by_age.insert(age, host.clone());
         if self.by_age.len() > limits.idle_total {
+            pool.closed.for_limit.add(1);
             afterwards.close.extend(self.close_oldest());
         }
+    }
+
+    /// Takes an idle connection out, if it still is one. Its slot stays taken.
+    fn take_idle(&mut self, host: &Arc<str>, token: u64) -> Option<Idle<T>> {
+        let entry = self.hosts.get_mut(host)?;
+        let at = entry.idle.iter().position(|idle| idle.token == token)?;
+        let idle = entry.idle.remove(at)?;
+        self.by_age.remove(&idle.age);
+        Some(idle)
+    }
+
+    /// Puts back what was taken out, where it was; or gives it to the first in the queue, which may have formed
+    /// meanwhile.
+    fn put_back(&mut self, host: &Arc<str>, idle: Idle<T>, wake: &mut Option<Waker>) -> Option<T> {
+        let entry = self.hosts.get_mut(host)?;
+        let Idle {
+            age,
+            token,
+            until,
+            connection,
+        } = idle;
+        let connection = match entry.grant(Some(connection), wake) {
+            Ok(()) => return None,
+            Err(connection) => connection?,
+        };
+        let at = entry.idle.partition_point(|other| other.age < age);
+        entry.idle.insert(
+            at,
+            Idle {
+                age,
+                token,
+                until,
+                connection,
+            },
+        );
+        self.by_age.insert(age, host.clone());
+        None
     }
 
     fn release(&mut self, host: &Arc<str>, afterwards: &mut Afterwards<T>) {
@@ -374,14 +501,56 @@ impl<T> State<T> {
 }
 
 impl<T> Slot<T> {
-    /// Gives the slot back with its connection, which may then be used by others. Returns the pool
-    /// if somebody should now call its [`evict`](Pool::evict) from time to time: a promise that is
+    /// The pool it is of.
+    pub(super) fn pool(&self) -> &Arc<Pool<T>> {
+        &self.pool
+    }
+
+    /// The host it is for.
+    pub(super) fn host(&self) -> Option<&Arc<str>> {
+        self.host.as_ref()
+    }
+
+    /// Gives the slot back with its connection, which may then be used by others; `token` is what its watch
+    /// calls it by. Returns the pool if somebody should now do its [chores](Pool::next_chore): a promise that is
     /// asked for once, until it has ended.
-    pub(super) fn check_in(mut self, connection: T) -> Option<Weak<Pool<T>>> {
+    pub(super) fn check_in(mut self, token: u64, connection: T) -> Option<Weak<Pool<T>>> {
         let host = self.host.take()?;
         self.pool
-            .check_in(&host, connection)
+            .check_in(&host, token, connection)
             .then(|| Arc::downgrade(&self.pool))
+    }
+}
+
+impl<T> Taken<T> {
+    /// The connection, to be looked at.
+    pub(super) fn connection(&mut self) -> &mut T {
+        let idle = self.idle.as_mut();
+        &mut idle.expect("it is there until it is decided").connection
+    }
+
+    /// It is idle as before.
+    pub(super) fn put_back(mut self) {
+        let (Some(idle), Some(host)) = (self.idle.take(), self.slot.host.take()) else {
+            return;
+        };
+        let mut afterwards = Afterwards::new();
+        let mut state = lock(&self.slot.pool.state);
+        let orphan = state.put_back(&host, idle, &mut afterwards.wake);
+        afterwards.close.extend(orphan);
+        drop(state);
+        afterwards.run();
+    }
+
+    /// The server has closed it, or spoken out of turn.
+    pub(super) fn close(self) {
+        self.slot.pool.closed.by_server.add(1);
+    }
+}
+
+impl<T> Drop for Pool<T> {
+    fn drop(&mut self) {
+        self.bell.call();
     }
 }
 
@@ -396,14 +565,18 @@ impl<T> Drop for Slot<T> {
 impl<T> Future for Waiting<T> {
     type Output = Claim<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Claim<T>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Claim<T>> {
+        if !self.started {
+            ready!(self.leaf.start());
+            self.started = true;
+        }
         let mut turn = lock(&self.waiter.0);
         if let Turn::Waiting(waker) = &mut *turn {
             match waker {
                 Some(known) => known.clone_from(cx.waker()),
                 None => *waker = Some(cx.waker().clone()),
             }
-            return Poll::Pending;
+            return self.leaf.pending();
         }
         let Turn::Granted(grant) = std::mem::replace(&mut *turn, Turn::Over) else {
             panic!("a place in the connection queue was polled after its turn");
@@ -434,7 +607,14 @@ impl<T> Drop for Waiting<T> {
                 }
             }
             Turn::Granted(Some(connection)) => {
-                state.check_in(&self.pool.limits, &self.host, connection, &mut afterwards);
+                // Without a token nobody can call for it; the next to use it looks.
+                state.check_in(
+                    &self.pool,
+                    &self.host,
+                    NO_TOKEN,
+                    connection,
+                    &mut afterwards,
+                );
             }
             Turn::Granted(None) => state.release(&self.host, &mut afterwards),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 const OPEN: PoolLimits = PoolLimits {
+    open_total: None,
     open_per_host: usize::MAX,
     idle_per_host: usize::MAX,
     idle_total: usize::MAX,
@@ -58,10 +59,8 @@ fn the_youngest_idle_connection_is_used_first() {
     let pool = Pool::new(OPEN);
     let slots = [open(&pool, "a"), open(&pool, "a")];
     for (number, slot) in (1..).zip(slots) {
-        assert!(
-            slot.check_in(number).is_none(),
-            "without a timeout there is nothing to reap"
-        );
+        let keeper = slot.check_in(NO_TOKEN, number);
+        assert_eq!(keeper.is_some(), number == 1, "one keeper is enough");
     }
     assert_eq!(pool.counts("a"), (2, 2, 0));
     let (first, _slot_1) = reuse(&pool, "a");
@@ -77,7 +76,7 @@ fn a_host_without_connections_is_forgotten() {
         idle_per_host: 0,
         ..OPEN
     });
-    open(&pool, "a").check_in(1);
+    open(&pool, "a").check_in(NO_TOKEN, 1);
     drop(open(&pool, "b"));
     assert!(lock(&pool.state).hosts.is_empty());
 }
@@ -91,12 +90,12 @@ fn idle_limits_are_exact() {
     });
     let a = [open(&pool, "a"), open(&pool, "a"), open(&pool, "a")];
     for (number, slot) in (1..).zip(a) {
-        slot.check_in(number);
+        slot.check_in(NO_TOKEN, number);
     }
     assert_eq!(pool.counts("a"), (2, 2, 0));
     let b = [open(&pool, "b"), open(&pool, "b")];
     for (number, slot) in (11..).zip(b) {
-        slot.check_in(number);
+        slot.check_in(NO_TOKEN, number);
     }
     // The fourth idle connection pushed out the oldest of all, which was 1.
     assert_eq!((pool.counts("a").1, pool.counts("b").1), (1, 2));
@@ -109,22 +108,22 @@ fn expired_connections_are_closed_when_met_and_when_reaped() {
         idle_timeout: Some(Duration::from_millis(20)),
         ..OPEN
     });
-    assert_eq!(pool.evict(), None);
+    assert!(matches!(pool.evict(), Chore::End));
     assert!(
-        open(&pool, "a").check_in(1).is_some(),
-        "the first idle connection asks for a reaper"
+        open(&pool, "a").check_in(NO_TOKEN, 1).is_some(),
+        "the first idle connection asks for a keeper"
     );
     let slot = open(&pool, "b");
-    assert!(slot.check_in(2).is_none(), "and only the first");
-    assert!(pool.evict().is_some());
+    assert!(slot.check_in(NO_TOKEN, 2).is_none(), "and only the first");
+    assert!(matches!(pool.evict(), Chore::Rest(Some(_))));
     std::thread::sleep(Duration::from_millis(30));
     drop(open(&pool, "a"));
     assert_eq!(pool.counts("b"), (1, 1, 0));
-    assert_eq!(pool.evict(), None);
+    assert!(matches!(pool.evict(), Chore::End));
     assert_eq!(pool.counts("b"), (0, 0, 0));
     assert!(
-        open(&pool, "b").check_in(3).is_some(),
-        "the reaper has ended and is asked for again"
+        open(&pool, "b").check_in(NO_TOKEN, 3).is_some(),
+        "the keeper has ended and is asked for again"
     );
 }
 
@@ -134,7 +133,7 @@ fn a_fresh_claim_replaces_an_idle_connection_within_the_limit() {
         open_per_host: 1,
         ..OPEN
     });
-    open(&pool, "a").check_in(1);
+    open(&pool, "a").check_in(NO_TOKEN, 1);
     let Checkout::Claim(Claim::Open(slot)) = pool.checkout("a", true) else {
         panic!("the idle connection's slot was not reused");
     };
@@ -155,7 +154,7 @@ fn waiters_are_served_in_their_order() {
     let mut first = wait(&pool, "a");
     let mut second = wait(&pool, "a");
     assert!(poll(&mut first, &count).is_pending() && poll(&mut second, &count).is_pending());
-    first_slot.check_in(7);
+    first_slot.check_in(NO_TOKEN, 7);
     // It is not idle: a newcomer queues behind the others.
     let third = wait(&pool, "a");
     assert!(poll(&mut second, &count).is_pending());
@@ -184,7 +183,7 @@ fn a_dropped_waiter_passes_its_grant_on() {
     drop(first);
     assert_eq!(pool.counts("a"), (1, 0, 2));
     // Granted but dropped before it looked.
-    slot.check_in(9);
+    slot.check_in(NO_TOKEN, 9);
     drop(second);
     let Poll::Ready(Claim::Reuse(9, slot)) = poll(&mut third, &count) else {
         panic!("the connection was lost");
@@ -230,10 +229,10 @@ fn threads_never_exceed_the_limit_and_lose_no_slot() {
                     in_use.fetch_sub(1, Ordering::SeqCst);
                     match claim {
                         Claim::Reuse(connection, slot) if round % 2 == 0 => {
-                            slot.check_in(connection);
+                            slot.check_in(NO_TOKEN, connection);
                         }
                         Claim::Open(slot) if round % 4 != 0 => {
-                            slot.check_in(1);
+                            slot.check_in(NO_TOKEN, 1);
                         }
                         _ => {}
                     }
@@ -259,4 +258,60 @@ fn block_on(mut waiting: Waiting<u32>) -> Claim<u32> {
             Poll::Pending => std::thread::park(),
         }
     }
+}
+
+#[test]
+fn an_idle_connection_that_calls_is_looked_at() {
+    let pool = Pool::new(PoolLimits {
+        open_per_host: 2,
+        ..OPEN
+    });
+    let host: Arc<str> = "a".into();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let slots = [open(&pool, "a"), open(&pool, "a")];
+    for (number, slot) in (1..).zip(slots) {
+        slot.check_in(number, number as u32);
+    }
+    let Chore::Rest(None) = pool.next_chore(&waker) else {
+        panic!("nothing has called");
+    };
+    pool.bell().ring(&host, 1);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    let Chore::Look(mut taken) = pool.next_chore(&waker) else {
+        panic!("the call was not heard");
+    };
+    assert_eq!((*taken.connection(), pool.counts("a")), (1, (2, 1, 0)));
+    // Put back it is the oldest again, so the other is used first.
+    taken.put_back();
+    assert_eq!(pool.counts("a"), (2, 2, 0));
+    let (second, _slot) = reuse(&pool, "a");
+    assert_eq!(second, 2);
+    // One that is in use, and one that nobody knows, are nothing to look at.
+    pool.bell().ring(&host, 2);
+    pool.bell().ring(&"b".into(), 1);
+    assert!(matches!(pool.next_chore(&waker), Chore::Rest(None)));
+    // While it is looked at somebody queues, and gets it, or its slot.
+    for close in [false, true] {
+        pool.bell().ring(&host, 1);
+        let Chore::Look(taken) = pool.next_chore(&waker) else {
+            panic!("the call was not heard");
+        };
+        let mut waiting = wait(&pool, "a");
+        assert!(poll(&mut waiting, &count).is_pending());
+        if close {
+            taken.close();
+        } else {
+            taken.put_back();
+        }
+        match poll(&mut waiting, &count) {
+            Poll::Ready(Claim::Reuse(1, slot)) if !close => {
+                slot.check_in(1, 1);
+            }
+            Poll::Ready(Claim::Open(_)) if close => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pool.counts("a"), (1, 0, 0));
+    assert!(matches!(pool.next_chore(&waker), Chore::End));
 }

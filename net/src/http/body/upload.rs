@@ -39,8 +39,8 @@ pub(in super::super) struct Upload {
     /// The transport may still hold what was written.
     unflushed: bool,
     waits_for_body: bool,
-    /// Counts what is written.
-    writes: u64,
+    /// Bytes that were written, of all requests.
+    written: u64,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Upload {
         self.out.clear();
         *self = Self {
             out: std::mem::take(&mut self.out),
-            writes: self.writes,
+            written: self.written,
             ..Self::default()
         };
         &mut self.out
@@ -139,9 +139,9 @@ impl Upload {
         self.waits_for_body
     }
 
-    /// How often something was written.
-    pub(in super::super) fn writes(&self) -> u64 {
-        self.writes
+    /// Bytes that were written so far, of all requests.
+    pub(in super::super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Takes a stream back of which nothing was read. Bytes need not come back: they are shared.
@@ -206,7 +206,7 @@ impl Upload {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.unflushed = true;
-        self.writes += 1;
+        self.written += count as u64;
         let of_out = count.min(out.len());
         self.sent += of_out;
         self.data.advance(count - of_out);

@@ -130,6 +130,13 @@ impl Server {
         self.rekey();
     }
 
+    /// The default headers of a request that it passes on, and those that are for it.
+    pub(in crate::http) fn add_to(&self, defaults: &HeaderMap) -> HeaderMap {
+        let mut all = defaults.clone();
+        all.extend(self.headers.clone());
+        all
+    }
+
     /// What tells connections through this proxy, by this user, apart from others.
     pub(in crate::http) fn key(&self) -> &str {
         &self.key
