@@ -278,6 +278,7 @@ impl Worker {
                 if done {
                     return;
                 }
+                self.between_polls();
             }
             if let Some(task) = self.next_task() {
                 self.call_watcher();
