@@ -153,7 +153,8 @@ async fn look_up(
 }
 
 /// Resolves `host`, which includes a port, with the system's resolver (`getaddrinfo(3)`) on the blocking
-/// pool (asyncio: `getaddrinfo`; tokio: `lookup_host`).
+/// pool (asyncio: `getaddrinfo`; tokio: `lookup_host`). For other resolvers, and a bound of the threads that lookups take,
+/// see [`dns`](crate::dns).
 ///
 /// # Errors
 ///

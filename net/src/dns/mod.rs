@@ -1,13 +1,11 @@
 //! Names of hosts and their addresses, in the shape of reqwest's `dns`.
 //!
-//! - [`name`]: [`Name`], what may be looked up at all, and what is never asked for
-//! - [`error`]: [`Error`], the causes told apart
-//! - [`resolve`]: [`Resolve`], to bring a resolver of one's own
-//! - [`cache`], [`shared`]: answers for their time, and lookups that several callers share
-//! - [`system`]: [`SystemResolver`], the system's on the blocking pool
-//! - `hickory`: `HickoryResolver`, which asks name servers itself (feature `dns`)
-//! - [`overrides`]: [`Overrides`], names that are given their addresses by hand
-//! - [`parts`]: addresses as they come, for whoever connects
+//! - [`Name`]: what may be looked up at all, and what is never asked for
+//! - [`Error`]: the causes told apart
+//! - [`Resolve`]: to bring a resolver of one's own
+//! - [`SystemResolver`]: the system's, on the blocking pool
+//! - `HickoryResolver`: asks name servers itself, and remembers answers (feature `dns`)
+//! - [`Overrides`]: names that are given their addresses by hand
 //!
 //! # Which resolver?
 //!
@@ -19,12 +17,14 @@
 mod name;
 mod error;
 mod resolve;
+// Answers for their time, and lookups that several callers share.
 mod cache;
 mod shared;
 mod system;
 #[cfg(feature = "dns")]
 mod hickory;
 mod overrides;
+// Addresses as they come, for whoever connects.
 mod parts;
 
 pub use error::Error;
