@@ -38,7 +38,7 @@ for target in "${targets[@]}"; do
     [[ -z "${FUZZ_RUNS:-}" ]] || limit="-runs=$FUZZ_RUNS"
     if ! "$out/$triple/release/$target" "corpus/$target" "seeds/$target" \
         -artifact_prefix="artifacts/$target/" -dict=http.dict "$limit" -max_len=4096 \
-        -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 >"$log" 2>&1; then
+        -timeout=60 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 >"$log" 2>&1; then
         tail -n 60 "$log" >&2
         echo "$target: a finding, see above; its input is in fuzz/artifacts/$target" >&2
         exit 1

@@ -368,6 +368,38 @@ pub(crate) const ATTACKS: &[Attack] = &[
     unasked("two responses before the request", Body("early"), |peer| {
         peer.send(&"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly".repeat(2));
     }),
+    // Content codings.
+    #[cfg(feature = "gzip")]
+    attack("a gzip bomb", Limit, |peer| {
+        coded(peer, "gzip", &gzip(&[0; 16 << 20]));
+    }),
+    #[cfg(feature = "gzip")]
+    attack("a gzip bomb in a gzip bomb", Limit, |peer| {
+        coded(peer, "gzip, gzip", &gzip(&gzip(&[0; 16 << 20])));
+    }),
+    #[cfg(feature = "gzip")]
+    attack(
+        "gzip on gzip on gzip on gzip on gzip on gzip",
+        Limit,
+        |peer| {
+            coded(peer, "gzip, gzip, gzip, gzip, gzip, gzip", b"x");
+        },
+    ),
+    #[cfg(feature = "gzip")]
+    attack("gzip that is none", Decode, |peer| {
+        coded(peer, "gzip", b"<!DOCTYPE html>");
+    }),
+    #[cfg(feature = "gzip")]
+    attack("gzip that is cut off", Decode, |peer| {
+        let whole = gzip(b"hello, world");
+        coded(peer, "gzip", &whole[..whole.len() - 5]);
+    }),
+    #[cfg(feature = "gzip")]
+    attack("gzip with a name that never ends", Limit, |peer| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\
+            \x1f\x8b\x08\x08\0\0\0\0\0\x03";
+        for_ever(peer, head, &[b'x'; 1000]);
+    }),
     // Redirects.
     attack("a redirect to itself", Redirect, |peer| {
         redirect(peer, "/attack")
@@ -402,6 +434,24 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
 fn send(peer: &mut Peer, bytes: &[u8]) {
     let _ = peer.stream.write_all(bytes);
+}
+
+/// A response with a body in these content codings, which ends with the connection: what is wrong with a coding says
+/// nothing about the framing, and would not keep the connection from being used again.
+#[cfg(feature = "gzip")]
+fn coded(peer: &mut Peer, codings: &str, body: &[u8]) {
+    peer.send(&format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: {codings}\r\n\r\n"
+    ));
+    send(peer, body);
+    peer.end();
+}
+
+#[cfg(feature = "gzip")]
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Sends `front`, and then `rest` again and again until the client has had enough.
