@@ -296,9 +296,11 @@ fn wait_for_the_end(shared: &Shared, deadline: Instant) -> ShutdownReport {
     let stuck_blocking_threads = shared.blocking.shutdown(deadline);
     // A worker that drains takes its own time for it; one that is stuck in a task does not come.
     let limit = deadline.max(Instant::now() + Duration::from_millis(100));
+    let report = shared.ending.wait(limit);
     ShutdownReport {
         stuck_blocking_threads,
-        ..shared.ending.wait(limit)
+        skipped_cleanups: shared.skipped_by_shutdown(),
+        ..report
     }
 }
 

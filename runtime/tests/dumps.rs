@@ -97,3 +97,86 @@ fn a_signal_prints() {
         sleep(50).await;
     });
 }
+
+/// A signal that cannot be handled is refused each time, and leaves no thread behind.
+///
+/// Controls, tried: a thread that waits although no handler was installed is found; a bell that is not given back lets
+/// the second call say that the signal is taken.
+#[test]
+fn a_signal_that_is_refused_leaves_nothing_behind() {
+    let runtime = Builder::new().worker_threads(1).build().expect("a runtime");
+    for _ in 0..4 {
+        let refused = runtime.handle().dump_on_signal(libc::SIGKILL);
+        let kind = refused.expect_err("it cannot be handled").kind();
+        assert_eq!(kind, std::io::ErrorKind::InvalidInput);
+    }
+    let left = || {
+        let threads = std::fs::read_dir("/proc/self/task").expect("the threads");
+        let names = threads.map(|thread| {
+            let path = thread.expect("a thread").path().join("comm");
+            std::fs::read_to_string(path).unwrap_or_default()
+        });
+        names.filter(|name| name.trim() == "heist-dump").count()
+    };
+    // They have begun by then. That of the other test may be there.
+    std::thread::sleep(Duration::from_millis(30));
+    for _ in 0..1_000 {
+        if left() <= 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{} threads are left", left());
+}
+
+/// Tasks below tasks, deeper than the stack that looks at them.
+///
+/// Control, tried: a dump that recurses overflows the stack.
+#[test]
+fn a_dump_of_a_deep_tree_needs_no_deep_stack() {
+    const DEPTH: usize = 1_500;
+    let runtime = Builder::new().worker_threads(1).build().expect("a runtime");
+    let small = std::thread::Builder::new().stack_size(192 * 1024);
+    let run = move || {
+        runtime.block_on(async {
+            let top = spawn(async {
+                let mut scope = Scope::named("top");
+                let below = scope.clone();
+                let dig = async move {
+                    for _ in 0..DEPTH {
+                        let (sender, receiver) = std::sync::mpsc::channel();
+                        let builder = task::Builder::new().scope(&scope);
+                        drop(builder.spawn(async move {
+                            let inner = Scope::named("inner");
+                            let below = inner.clone();
+                            let body = async {
+                                sender.send(below).expect("it is asked for");
+                                pending::<()>().await;
+                            };
+                            drop(catch(&inner, body).await);
+                        }));
+                        scope = loop {
+                            match receiver.try_recv() {
+                                Ok(scope) => break scope,
+                                Err(_) => yield_now().await,
+                            }
+                        };
+                    }
+                    dump_tasks().await
+                };
+                catch(&below, dig).await
+            });
+            let heist_runtime::scope::Exit::Value(tree) = top.await.expect("it ends") else {
+                panic!("it was not cancelled");
+            };
+            let text = tree.clone().to_string();
+            assert_eq!(text, tree.to_string());
+            assert_eq!(text.matches("inner").count(), DEPTH);
+        });
+    };
+    small
+        .spawn(run)
+        .expect("a thread")
+        .join()
+        .expect("no panic");
+}

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "tasks point to their runtime without counting")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) watchers: CachePadded<AtomicUsize>,
     pub(crate) phase: AtomicU8,
     pub(crate) ending: Ending,
+    /// Cleanups that the workers could not run.
+    pub(crate) skipped_cleanups: AtomicU64,
 }
 
 impl Shared {
@@ -68,6 +70,7 @@ impl Shared {
             foreign: CachePadded::default(),
             watchers: CachePadded::default(),
             phase: AtomicU8::new(Phase::Running as u8),
+            skipped_cleanups: AtomicU64::new(0),
         }
     }
 

@@ -58,10 +58,12 @@ pub struct ShutdownReport {
     pub leaked_operations: u64,
     /// Tasks that did not end, because something they share with a stuck one did not; leaked as well.
     pub unfinished_tasks: usize,
+    /// Cleanups of tasks that were not run during the shutdown, since the grace period was over.
+    pub skipped_cleanups: u64,
 }
 
 impl ShutdownReport {
-    /// Whether everything ended and everything was freed.
+    /// Whether everything ended, was cleaned up, and was freed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
@@ -86,6 +88,8 @@ struct EndingState {
     cancelled_tasks: usize,
     leaked_operations: u64,
     unfinished_tasks: usize,
+    /// Before the shutdown.
+    skipped_before: u64,
 }
 
 impl Ending {
@@ -143,6 +147,7 @@ impl Ending {
             stuck_blocking_threads: 0,
             leaked_operations: state.leaked_operations,
             unfinished_tasks: state.unfinished_tasks,
+            skipped_cleanups: 0,
         }
     }
 }
@@ -156,11 +161,18 @@ impl Shared {
                 return;
             }
             let now = Instant::now();
+            state.skipped_before = self.skipped_cleanups.load(Ordering::Relaxed);
             state.deadline = Some(now.checked_add(grace).unwrap_or(now + DRAIN_LIMIT));
         }
         self.phase.store(Phase::Ending as u8, Ordering::SeqCst);
         self.wake_all();
         trace::shutdown_begins(grace);
+    }
+
+    /// Cleanups that were not run since the shutdown began. Exact for the workers that have exited.
+    pub(crate) fn skipped_by_shutdown(&self) -> u64 {
+        let skipped = self.skipped_cleanups.load(Ordering::Relaxed);
+        skipped - self.ending.state().skipped_before
     }
 
     /// Returns whether this was the first call.

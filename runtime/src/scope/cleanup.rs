@@ -94,6 +94,11 @@ pub(crate) fn count_forced() {
 /// Counts cleanups that cannot be run, for those that are no values: a borrowed one, say.
 pub fn count_skipped(cleanups: u64) {
     SKIPPED.fetch_add(cleanups, Ordering::Relaxed);
+    // For the report of a shutdown. What is dropped outside of the workers is counted for the process only.
+    let _: Option<()> = crate::context::with_worker(|worker| {
+        let skipped = &worker.shared().skipped_cleanups;
+        skipped.fetch_add(cleanups, Ordering::Relaxed);
+    });
 }
 
 /// Drops a cleanup that nobody can await.

@@ -7,6 +7,18 @@
 //! This module is the mechanism. Timeouts, task groups, resources and the like are ordinary code on top, in
 //! `heist-sync`.
 //!
+//! # Limits
+//!
+//! - Only a [leaf](Leaf) is a checkpoint: there a cancelled task stops. A future of another library that waits for
+//!   something of its own goes on, in a cancelled scope as well, until its task comes to a leaf or it waits, too. One
+//!   that keeps waking itself is dropped after 64 polls.
+//! - A future that is dropped half-way, not cancelled, drops its locals at once; the cleanup that it owned is adopted by
+//!   the nearest scope that has not ended, and runs afterwards. So it must not rely on locals further out, such as a
+//!   guard that it does not own itself.
+//! - `FuturesUnordered` and the like poll only what was woken. Members that are polled for the first time in a
+//!   cancelled scope do not start, and wait for good: the set is to be dropped with that scope, and not used again by
+//!   a cleanup. (`JoinSet` of `heist-sync` can be.)
+//!
 //! In reading order:
 //!
 //! - `handle`: [`Scope`]; `exit`: [`Exit`], [`Reason`], [`unwound`]

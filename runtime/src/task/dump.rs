@@ -7,7 +7,8 @@ use crate::scope::age;
 use crate::scope::node::NodeRef;
 
 /// A task or a scope, and what is below it.
-#[derive(Debug, Clone)]
+///
+/// Tasks below tasks can be deeper than a stack, so nothing here recurses.
 #[non_exhaustive]
 pub struct DumpNode {
     /// `task`, or what kind of scope it is.
@@ -30,7 +31,10 @@ impl DumpNode {
     /// Looks at `scope` and everything below it. Each node is looked at for itself, so the whole need not
     /// have been there at any one moment.
     pub(crate) fn of(scope: &NodeRef) -> Self {
-        // Scopes nest as deeply as futures do, and those are on the stack when they are polled.
+        build(scope.clone(), Self::look, |scope| scope.children())
+    }
+
+    fn look(scope: &NodeRef) -> Self {
         let task = scope.task();
         let header = task.map(|task| task.header());
         let age = scope.age().unwrap_or_else(|| {
@@ -46,7 +50,19 @@ impl DumpNode {
             cancelled: scope.flags.get().is_cancelled(),
             age,
             waits_at: scope.waits_at().map(ToString::to_string),
-            children: scope.children().iter().map(Self::of).collect(),
+            children: Vec::new(),
+        }
+    }
+
+    fn without_children(&self) -> Self {
+        Self {
+            kind: self.kind,
+            id: self.id,
+            name: self.name.clone(),
+            cancelled: self.cancelled,
+            age: self.age,
+            waits_at: self.waits_at.clone(),
+            children: Vec::new(),
         }
     }
 
@@ -65,16 +81,63 @@ impl DumpNode {
         if let Some(at) = &self.waits_at {
             write!(f, ", waits at {at}")?;
         }
-        writeln!(f)?;
-        self.children
-            .iter()
-            .try_for_each(|child| child.write(f, depth + 1))
+        writeln!(f)
+    }
+}
+
+/// Makes a tree of what `look` sees at `top` and at all that is below it.
+fn build<S>(top: S, look: impl Fn(&S) -> DumpNode, below: impl Fn(&S) -> Vec<S>) -> DumpNode {
+    let begin = |place: S| (look(&place), below(&place).into_iter());
+    let (mut node, mut rest) = begin(top);
+    let mut above = Vec::new();
+    loop {
+        if let Some(child) = rest.next() {
+            above.push((node, rest));
+            (node, rest) = begin(child);
+        } else {
+            let Some((mut parent, siblings)) = above.pop() else {
+                return node;
+            };
+            parent.children.push(node);
+            (node, rest) = (parent, siblings);
+        }
+    }
+}
+
+impl Clone for DumpNode {
+    fn clone(&self) -> Self {
+        build(
+            self,
+            |node| node.without_children(),
+            |node| node.children.iter().collect(),
+        )
+    }
+}
+
+impl Drop for DumpNode {
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.children);
+        while let Some(mut node) = left.pop() {
+            left.append(&mut node.children);
+        }
+    }
+}
+
+/// As it is displayed.
+impl fmt::Debug for DumpNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl fmt::Display for DumpNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
+        let mut left = vec![(self, 0)];
+        while let Some((node, depth)) = left.pop() {
+            node.write(f, depth)?;
+            left.extend(node.children.iter().rev().map(|child| (child, depth + 1)));
+        }
+        Ok(())
     }
 }
 

@@ -20,8 +20,8 @@ extern "C" fn handle(signal: libc::c_int) {
     let saved = unsafe { *errno };
     if let Some(bell) = BELLS.get(signal as usize) {
         let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight bytes of ours. The descriptor is that of a thread that never ends, since the handler
-        // is installed only after that has started.
+        // SAFETY: eight bytes of ours. The descriptor is that of a thread that never ends once the handler
+        // is installed.
         unsafe { libc::write(bell.load(Ordering::Acquire), one.as_ptr().cast(), one.len()) };
     }
     // SAFETY: as above.
@@ -57,22 +57,36 @@ impl Handle {
         }
         let runtime = std::sync::Arc::downgrade(self.shared());
         let thread = std::thread::Builder::new().name("heist-dump".to_owned());
-        if let Err(error) = thread.spawn(move || print_when_asked(&fd, &runtime)) {
-            // The descriptor is closed again; no handler has been installed that could write to it.
+        let (begin, begins) = std::sync::mpsc::channel::<()>();
+        let started = thread.spawn(move || {
+            // Without a handler there is nothing to wait for.
+            if begins.recv().is_ok() {
+                print_when_asked(&fd, &runtime);
+            }
+        });
+        // If one of the two fails the descriptor is closed again; no handler is there that could write to it.
+        let installed = started.and_then(|_| install(signal));
+        if installed.is_err() {
             bell.store(-1, Ordering::Release);
-            return Err(error);
+            return installed;
         }
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the field lies in memory that is ours.
-        unsafe { (*action.as_mut_ptr()).sa_sigaction = handle as *const () as usize };
-        // SAFETY: as above.
-        unsafe { (*action.as_mut_ptr()).sa_flags = libc::SA_RESTART };
-        // SAFETY: a zeroed action with a handler is complete, and the handler is safe to run at any time.
-        if unsafe { libc::sigaction(signal, action.as_ptr(), std::ptr::null_mut()) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        // The thread waits for it, and for nothing else.
+        let _ = begin.send(());
         Ok(())
     }
+}
+
+fn install(signal: i32) -> io::Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the field lies in memory that is ours.
+    unsafe { (*action.as_mut_ptr()).sa_sigaction = handle as *const () as usize };
+    // SAFETY: as above.
+    unsafe { (*action.as_mut_ptr()).sa_flags = libc::SA_RESTART };
+    // SAFETY: a zeroed action with a handler is complete, and the handler is safe to run at any time.
+    if unsafe { libc::sigaction(signal, action.as_ptr(), std::ptr::null_mut()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 fn print_when_asked(fd: &OwnedFd, runtime: &Weak<crate::scheduler::shared::Shared>) {
