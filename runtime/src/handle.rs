@@ -9,11 +9,13 @@ use std::fmt;
 use std::future::Future;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::shared::Shared;
 use crate::scope::Scope;
+use crate::seat::GuestWaker;
 use crate::task::cell::Birth;
 use crate::task::{Id, JoinHandle, TaskRef};
 
@@ -137,20 +139,75 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.spawn_blocking_under(None, None, f)
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_blocking_under<F, T>(
+        &self,
+        scope: Option<&Scope>,
+        name: Option<Arc<str>>,
+        f: F,
+    ) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let birth = Birth {
             id: Id::next(),
-            name: None,
+            name,
             pinned_to: None,
             blocking: true,
         };
         let shared = NonNull::from(&*self.shared);
         // SAFETY: the closure is `Send`, and so is its future.
         let task = unsafe { crate::task::cell::allocate(shared, birth, BlockingFuture(Some(f))) };
+        if let Some(scope) = scope {
+            // Before anybody else knows of the task.
+            task.scope().link(Some(scope.node().clone()));
+        }
         let handle = JoinHandle::new(task);
         if let Err(error) = self.shared.submit_blocking(task) {
             panic!("the blocking pool has no thread and cannot create one: {error}");
         }
         handle
+    }
+
+    /// Runs `future` to its end on the calling thread. Its tasks, I/O and timers run on the workers, so one that has
+    /// a thread of its own is needed: with a single worker only [`Runtime::block_on`](crate::Runtime::block_on)
+    /// makes progress.
+    ///
+    /// When the runtime ends, what the future waits for there may never come.
+    ///
+    /// # Panics
+    ///
+    /// Inside async code: it would block the worker it runs on. And with the panic of `future`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist_runtime::Builder::new().worker_threads(2).build()?;
+    /// let handle = runtime.handle();
+    /// let thread = std::thread::spawn(move || {
+    ///     handle.block_on(async { heist_runtime::spawn(async { 7 }).await.unwrap() })
+    /// });
+    /// assert_eq!(thread.join().unwrap(), 7);
+    /// # Ok::<(), heist_runtime::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _blocking = context::enter_blocking();
+        let _entered = context::enter_handle(self.clone());
+        let mut future = std::pin::pin!(crate::runtime::in_scope(future));
+        let guest = Arc::new(GuestWaker::new());
+        let waker = Waker::from(guest.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            guest.wait();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+        }
     }
 
     /// What the workers have done so far.
@@ -210,11 +267,8 @@ impl<F> Unpin for BlockingFuture<F> {}
 impl<F: FnOnce() -> T, T> Future for BlockingFuture<F> {
     type Output = T;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        _cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<T> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
         let f = self.0.take().expect("a blocking task runs once");
-        std::task::Poll::Ready(f())
+        Poll::Ready(f())
     }
 }

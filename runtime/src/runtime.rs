@@ -255,6 +255,24 @@ impl Runtime {
         self.end(grace)
     }
 
+    /// As [`shutdown`](Self::shutdown), without the report (tokio's name).
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn shutdown_timeout(self, duration: Duration) {
+        let _report = self.shutdown(duration);
+    }
+
+    /// Shuts down without waiting for it, inside async code too: a thread of its own does, with a grace of 5
+    /// seconds. (tokio's drops the tasks; here their cleanups run.)
+    ///
+    /// When the process ends meanwhile, what is left of the tasks is not run.
+    pub fn shutdown_background(mut self) {
+        self.end_in_background();
+    }
+
     fn end(&mut self, grace: Duration) -> ShutdownReport {
         self.ended = true;
         let shared = self.handle.shared().clone();
@@ -280,7 +298,7 @@ impl Runtime {
 }
 
 /// Runs the future of a `block_on` in a scope of its own, which runs the cleanups that are left to it.
-async fn in_scope<F: Future>(future: F) -> F::Output {
+pub(crate) async fn in_scope<F: Future>(future: F) -> F::Output {
     match catch(&Scope::named("block_on"), future).await {
         Exit::Value(output) => output,
         Exit::Panicked(payload) => std::panic::resume_unwind(payload),
@@ -338,7 +356,15 @@ impl Drop for Runtime {
             self.end(DROP_GRACE);
             return;
         }
-        // This thread must not wait: a thread of its own does.
+        // This thread must not wait.
+        self.end_in_background();
+    }
+}
+
+impl Runtime {
+    /// Has a thread of its own wait for the end.
+    fn end_in_background(&mut self) {
+        self.ended = true;
         let shared = self.handle.shared().clone();
         let began = Instant::now();
         shared.begin_shutdown(DROP_GRACE);

@@ -372,3 +372,89 @@ fn sockets_can_be_set_up_by_operations_alone() {
     let total = runtime.metrics().total();
     assert!(total.local() > 0 && total.local() <= total.polls);
 }
+
+/// Control: a guest that polls only once.
+#[test]
+fn a_handle_runs_a_future_on_a_thread_that_is_no_worker() {
+    let runtime = runtime(2, RingProfile::Defer);
+    let handle = runtime.handle();
+    let thread = std::thread::spawn(move || {
+        let text = String::from("borrowed");
+        let length = handle.block_on(async {
+            Timer::new(Instant::now() + Duration::from_millis(2)).await;
+            spawn(async { yield_now().await }).await.unwrap();
+            text.len()
+        });
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            handle.block_on(async { panic!("the future") })
+        }));
+        assert!(panicked.is_err());
+        length
+    });
+    assert_eq!(thread.join().unwrap(), 8);
+    let inside = runtime.handle();
+    let refused = runtime.block_on(async {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| inside.block_on(async {})))
+    });
+    assert!(refused.is_err(), "it would block a worker");
+}
+
+/// Control: a `spawn_on` that asks for the current runtime panics, and a `spawn_blocking` that forgets the scope is not
+/// withdrawn.
+#[test]
+fn a_builder_spawns_elsewhere_and_on_the_pool() {
+    use heist_runtime::scope::{Reason, Scope};
+    use heist_runtime::task;
+    let runtime = Builder::new()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let handle = runtime.handle();
+    let builder = || task::Builder::new().name("elsewhere");
+    let task = builder().spawn_on(async { task::name() }, &handle);
+    assert_eq!(
+        runtime.block_on(task).unwrap().as_deref(),
+        Some("elsewhere")
+    );
+    runtime.block_on(async {
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let first = builder().spawn_blocking(move || wait.recv().is_ok());
+        assert_eq!(first.name(), Some("elsewhere"));
+        let scope = Scope::new();
+        let never = builder()
+            .scope(&scope)
+            .spawn_blocking_on(|| unreachable!(), &handle);
+        scope.cancel(Reason::Explicit);
+        // Its turn comes, and it does not begin.
+        drop(release);
+        let never: Result<(), _> = never.await;
+        assert!(never.unwrap_err().is_cancelled());
+        first.await.unwrap();
+    });
+}
+
+/// Controls, tried: with `end` in place of `end_in_background` it waits for the task; with a background that ends nothing
+/// the task is never dropped.
+#[test]
+fn a_shutdown_in_the_background_waits_for_nothing_and_ends_the_tasks() {
+    let runtime = runtime(2, RingProfile::Defer);
+    let (ends, ended) = std::sync::mpsc::channel();
+    let (begins, begun) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let _ends: std::sync::mpsc::Sender<()> = ends;
+        begins.send(()).unwrap();
+        // Nobody can end this before it is over.
+        std::thread::sleep(Duration::from_millis(300));
+        std::future::pending::<()>().await;
+    });
+    begun.recv().unwrap();
+    let start = StdInstant::now();
+    runtime.shutdown_background();
+    assert!(
+        start.elapsed() < Duration::from_millis(250),
+        "it has waited"
+    );
+    let ended = ended.recv_timeout(Duration::from_secs(10));
+    assert_eq!(ended, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+}

@@ -1,16 +1,20 @@
 //! A value that is made once, by whoever needs it first. It needs no runtime and works under any
 //! executor.
 //!
-//! The value is in the standard library's cell. What is here is the turn: a permit of a `Permits` in
-//! [`wait`](crate::wait) for whoever makes the value, closed once there is one.
+//! Whoever makes the value has the turn: a permit of a `Permits` in [`wait`](crate::wait), closed once there is one.
+//! (The standard library's cell would do, but cannot be made with a value in a `const`.)
+
+#![expect(unsafe_code, reason = "the place of the value is shared")]
 
 use crate::wait::{Permits, Refusal};
 use heist_runtime::scope::Leaf;
+use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A value that is made once, asynchronously, by whoever needs it first, while others wait for it.
 ///
@@ -43,10 +47,18 @@ use std::sync::OnceLock;
 /// # });
 /// ```
 pub struct OnceCell<T> {
-    value: OnceLock<T>,
+    /// Written once, by whoever has the turn, and only read once it `is_there`.
+    value: UnsafeCell<Option<T>>,
+    is_there: AtomicBool,
     /// One, for whoever makes the value. Closed once there is one.
     turn: Permits,
 }
+
+// SAFETY: shared, it gives shared references to the value, and takes one in that another thread may drop.
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+
+// The value is whole once `is_there` is set, whatever panics.
+impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceCell<T> {}
 
 /// The turn to make the value. Dropped without one, it goes to the next.
 struct Turn<'a, T>(&'a OnceCell<T>);
@@ -54,7 +66,11 @@ struct Turn<'a, T>(&'a OnceCell<T>);
 impl<'a, T> Turn<'a, T> {
     fn finish(self, value: T) -> &'a T {
         let cell = self.0;
-        let value = cell.value.get_or_init(|| value);
+        // SAFETY: there is one turn at a time, and none any more once there is a value, so nobody else writes. Nobody
+        // reads, since `is_there` is not set.
+        let value = unsafe { (*cell.value.get()).insert(value) };
+        // Whoever sees it set sees the value.
+        cell.is_there.store(true, Ordering::Release);
         cell.turn.close();
         value
     }
@@ -71,7 +87,8 @@ impl<T> OnceCell<T> {
     /// One without a value.
     pub fn new() -> Self {
         Self {
-            value: OnceLock::new(),
+            value: UnsafeCell::new(None),
+            is_there: AtomicBool::new(false),
             turn: Permits::new(1),
         }
     }
@@ -80,8 +97,27 @@ impl<T> OnceCell<T> {
     #[cfg(not(loom))]
     pub const fn const_new() -> Self {
         Self {
-            value: OnceLock::new(),
+            value: UnsafeCell::new(None),
+            is_there: AtomicBool::new(false),
             turn: Permits::new(1),
+        }
+    }
+
+    /// One with this value, for statics.
+    ///
+    /// ```
+    /// use heist_sync::OnceCell;
+    ///
+    /// static ANSWER: OnceCell<u32> = OnceCell::const_new_with(42);
+    /// assert_eq!(ANSWER.get(), Some(&42));
+    /// assert!(ANSWER.set(1).is_err());
+    /// ```
+    #[cfg(not(loom))]
+    pub const fn const_new_with(value: T) -> Self {
+        Self {
+            value: UnsafeCell::new(Some(value)),
+            is_there: AtomicBool::new(true),
+            turn: Permits::new_closed(),
         }
     }
 
@@ -101,12 +137,16 @@ impl<T> OnceCell<T> {
 
     /// The value, if there is one.
     pub fn get(&self) -> Option<&T> {
-        self.value.get()
+        if !self.is_there.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: it was written before the flag, and is written only through `&mut self` from then on.
+        unsafe { &*self.value.get() }.as_ref()
     }
 
     /// The value, if there is one.
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        self.value.get_mut()
+        self.value.get_mut().as_mut()
     }
 
     /// Gives it its value, without waiting.

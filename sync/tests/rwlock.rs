@@ -10,6 +10,7 @@ use heist_sync::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread;
 
 #[test]
 fn the_value_is_reached_by_every_way() {
@@ -214,7 +215,7 @@ fn threads_exclude_each_other() {
     let threads: Vec<_> = (0..THREADS)
         .map(|seed| {
             let lock = Arc::clone(&lock);
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 let mut random = Rng::new(seed);
                 for _ in 0..ROUNDS {
                     if random.below(4) == 0 {
@@ -287,4 +288,48 @@ fn an_owned_writer_of_a_part_keeps_the_whole_locked_and_alive() {
     let lock = weak.upgrade().expect("the guard keeps it");
     drop(second);
     assert_eq!(*lock.try_read().unwrap(), (1, Some(3)));
+}
+
+/// Control, tried: a `map` that gives the permit back lets the writer in.
+#[test]
+fn owned_readers_of_a_part_keep_the_whole_locked_and_alive() {
+    let lock = Arc::new(RwLock::new((vec![1, 2], "two")));
+    let reader = block_on(Arc::clone(&lock).read_owned());
+    let Err(reader) = OwnedRwLockReadGuard::try_map(reader, |pair| pair.0.get(7)) else {
+        panic!("it has no such part");
+    };
+    let numbers = OwnedRwLockReadGuard::map(reader, |pair| &pair.0);
+    let last = OwnedRwLockReadGuard::try_map(numbers, |numbers| numbers.last()).unwrap();
+    assert!(Arc::ptr_eq(OwnedRwLockReadGuard::rwlock(&last), &lock));
+    assert!(lock.try_write().is_err() && lock.try_read().is_ok());
+    let weak = Arc::downgrade(&lock);
+    drop(lock);
+    assert_eq!(thread::spawn(move || *last).join().unwrap(), 2);
+    assert!(weak.upgrade().is_none(), "dropped with the guard");
+}
+
+/// Control, tried: a `downgrade_map` that keeps all permits lets no reader in.
+#[test]
+fn a_writer_goes_on_as_a_reader_of_a_part() {
+    let lock = Arc::new(RwLock::new((1, "two")));
+    let mut writer = block_on(lock.write());
+    writer.0 = 3;
+    let Err(writer) = RwLockWriteGuard::try_downgrade_map(writer, |_| None::<&u8>) else {
+        panic!("it has no such part");
+    };
+    assert!(lock.try_read().is_err(), "it still writes");
+    let first = RwLockWriteGuard::downgrade_map(writer, |pair| &pair.0);
+    assert_eq!((*first, lock.try_read().unwrap().1), (3, "two"));
+    assert!(lock.try_write().is_err());
+    drop(first);
+    let writer = block_on(Arc::clone(&lock).write_owned());
+    let Err(writer) = OwnedRwLockWriteGuard::try_downgrade_map(writer, |_| None::<&u8>) else {
+        panic!("it has no such part");
+    };
+    assert!(lock.try_read().is_err());
+    let second = OwnedRwLockWriteGuard::downgrade_map(writer, |pair| &pair.1);
+    assert_eq!((*second, lock.try_read().unwrap().0), ("two", 3));
+    assert!(lock.try_write().is_err());
+    drop(second);
+    assert!(lock.try_write().is_ok());
 }

@@ -334,3 +334,26 @@ fn everything_can_move_between_threads() {
     check_value(semaphore.acquire_many(2));
     check_value(Arc::clone(&semaphore).acquire_owned());
 }
+
+/// Control: a wait that polls once and gives up.
+#[test]
+fn threads_outside_of_the_runtime_wait_for_permits() {
+    let semaphore = Arc::new(Semaphore::new(2));
+    let both = semaphore.blocking_acquire_many(2).unwrap();
+    let waiting = Arc::clone(&semaphore);
+    let thread = std::thread::spawn(move || {
+        let one = waiting.blocking_acquire().unwrap();
+        (
+            one.num_permits(),
+            Arc::clone(&waiting).blocking_acquire_owned().unwrap(),
+        )
+    });
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    assert!(!thread.is_finished());
+    drop(both);
+    let (one, owned) = thread.join().unwrap();
+    assert_eq!((one, semaphore.available_permits()), (1, 1));
+    drop(owned);
+    semaphore.close();
+    assert!(semaphore.blocking_acquire().is_err());
+}

@@ -62,6 +62,44 @@ impl Builder {
         Handle::current().spawn_under(self.scope.as_ref(), self.name, future)
     }
 
+    /// As [`Handle::spawn`], in the runtime of `handle`.
+    #[track_caller]
+    pub fn spawn_on<F>(self, future: F, handle: &Handle) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        handle.spawn_under(self.scope.as_ref(), self.name, future)
+    }
+
+    /// As [`spawn_blocking`](crate::spawn_blocking).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, and as [`Handle::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_blocking_on(f, &Handle::current())
+    }
+
+    /// As [`Handle::spawn_blocking`], on the threads of the runtime of `handle`.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn spawn_blocking_on<F, T>(self, f: F, handle: &Handle) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        handle.spawn_blocking_under(self.scope.as_ref(), self.name, f)
+    }
+
     /// As [`spawn_local`](crate::spawn_local).
     ///
     /// # Panics

@@ -36,6 +36,9 @@ use std::task::{Context, Poll, ready};
 /// # });
 /// ```
 ///
+/// An item is cloned while its place in the channel is locked, for every receiver but the last. So `Clone` should be
+/// quick, as that of an `Arc` is, and must not use the channel, on which it would wait for itself.
+///
 /// # Panics
 ///
 /// If the capacity is 0 or more than `usize::MAX / 2`.

@@ -7,6 +7,7 @@ use heist_runtime::{Handle, JoinError, JoinHandle};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 /// A set of tasks with the same type of output, which is given out in the order in which they complete
@@ -137,6 +138,23 @@ impl<T> JoinSet<T> {
         T: Send + 'static,
     {
         self.insert(handle.spawn_blocking(f))
+    }
+
+    /// Sets what a plain [`spawn`](Self::spawn) leaves open, such as the name of the task.
+    ///
+    /// ```
+    /// # heist_runtime::block_on(async {
+    /// let mut set = heist_sync::group::JoinSet::new();
+    /// set.build_task().name("answer").spawn(async { heist_runtime::task::name() });
+    /// let name = set.join_next().await.unwrap().unwrap();
+    /// assert_eq!(name.as_deref(), Some("answer"));
+    /// # });
+    /// ```
+    pub fn build_task(&mut self) -> Builder<'_, T> {
+        Builder {
+            set: self,
+            builder: heist_runtime::task::Builder::new(),
+        }
     }
 
     fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
@@ -298,5 +316,94 @@ where
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
+
+/// Sets what a plain spawn into a [`JoinSet`] leaves open. Made by [`JoinSet::build_task`]. (tokio's methods return an
+/// `io::Result`.)
+#[must_use = "it spawns nothing by itself"]
+pub struct Builder<'a, T> {
+    set: &'a mut JoinSet<T>,
+    builder: heist_runtime::task::Builder,
+}
+
+impl<T> Builder<'_, T> {
+    /// Names the task, for dumps and traces.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.builder = self.builder.name(name);
+        self
+    }
+
+    /// As [`JoinSet::spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.set.insert(self.builder.spawn(future))
+    }
+
+    /// As [`JoinSet::spawn_on`].
+    pub fn spawn_on<F>(self, future: F, handle: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.set.insert(self.builder.spawn_on(future, handle))
+    }
+
+    /// As [`JoinSet::spawn_local`].
+    ///
+    /// # Panics
+    ///
+    /// Outside the workers of a runtime.
+    #[track_caller]
+    pub fn spawn_local<F>(self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+        T: 'static,
+    {
+        self.set.insert(self.builder.spawn_local(future))
+    }
+
+    /// As [`JoinSet::spawn_blocking`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F>(self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.set.insert(self.builder.spawn_blocking(f))
+    }
+
+    /// As [`JoinSet::spawn_blocking_on`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Handle::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(self, f: F, handle: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.set.insert(self.builder.spawn_blocking_on(f, handle))
+    }
+}
+
+impl<T> fmt::Debug for Builder<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("builder", &self.builder)
+            .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@
 
 mod task_group;
 mod error;
-mod join_set;
+pub mod join_set;
 mod completed;
 
 pub use completed::{AsCompleted, as_completed};

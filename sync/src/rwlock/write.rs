@@ -96,6 +96,46 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         RwLockReadGuard::with_held(self.lock, self.held.keep_one())
     }
 
+    /// Goes on as a reader of a part of the value, without anybody writing in between, and lets other readers in.
+    /// The closure gets a shared reference (as with tokio): a mutable one could change the part into something
+    /// that the whole must not have.
+    ///
+    /// ```
+    /// # heist_runtime::block_on(async {
+    /// use heist_sync::{RwLock, RwLockWriteGuard};
+    ///
+    /// let pair = RwLock::new((1, "two"));
+    /// let mut writer = pair.write().await;
+    /// writer.1 = "three";
+    /// let second = RwLockWriteGuard::downgrade_map(writer, |pair| &pair.1);
+    /// assert_eq!((*second, pair.read().await.0), ("three", 1));
+    /// # });
+    /// ```
+    pub fn downgrade_map<U, F>(this: Self, part: F) -> RwLockReadGuard<'a, U>
+    where
+        U: ?Sized,
+        F: FnOnce(&T) -> &U,
+    {
+        let value = NonNull::from(part(&*this));
+        RwLockReadGuard::of_part(this.held.keep_one(), value)
+    }
+
+    /// As [`downgrade_map`](Self::downgrade_map), if the value has that part.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, still writing, if the closure returns `None`.
+    pub fn try_downgrade_map<U, F>(this: Self, part: F) -> Result<RwLockReadGuard<'a, U>, Self>
+    where
+        U: ?Sized,
+        F: FnOnce(&T) -> Option<&U>,
+    {
+        let Some(value) = part(&*this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(RwLockReadGuard::of_part(this.held.keep_one(), value))
+    }
+
     /// Keeps it locked for a part of the value.
     ///
     /// ```
@@ -155,6 +195,32 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
     /// Goes on as a reader, without anybody writing in between, and lets other readers in.
     pub fn downgrade(self) -> OwnedRwLockReadGuard<T> {
         OwnedRwLockReadGuard::with_held(self.held.keep_one())
+    }
+
+    /// Goes on as a reader of a part of the value, without anybody writing in between, and lets other readers in.
+    pub fn downgrade_map<U, F>(this: Self, part: F) -> OwnedRwLockReadGuard<T, U>
+    where
+        U: ?Sized,
+        F: FnOnce(&T) -> &U,
+    {
+        let value = NonNull::from(part(&*this));
+        OwnedRwLockReadGuard::of_part(this.held.keep_one(), value)
+    }
+
+    /// As [`downgrade_map`](Self::downgrade_map), if the value has that part.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, still writing, if the closure returns `None`.
+    pub fn try_downgrade_map<U, F>(this: Self, part: F) -> Result<OwnedRwLockReadGuard<T, U>, Self>
+    where
+        U: ?Sized,
+        F: FnOnce(&T) -> Option<&U>,
+    {
+        let Some(value) = part(&*this).map(NonNull::from) else {
+            return Err(this);
+        };
+        Ok(OwnedRwLockReadGuard::of_part(this.held.keep_one(), value))
     }
 
     /// Keeps it locked for a part of the value.

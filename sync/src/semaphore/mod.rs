@@ -13,6 +13,7 @@ mod error;
 pub use error::{AcquireError, TryAcquireError};
 pub use permit::{OwnedSemaphorePermit, SemaphorePermit};
 
+use crate::blocking;
 use crate::wait::{MAX_PERMITS, Permits};
 use heist_runtime::scope::Leaf;
 use std::fmt;
@@ -154,6 +155,50 @@ impl Semaphore {
             taken?;
             Ok(SemaphorePermit::new(self, n))
         })
+    }
+
+    /// Takes a permit, blocking the thread until there is one. For threads outside the runtime. (tokio has no
+    /// such method.)
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// In a task.
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        blocking::wait(self.acquire())
+    }
+
+    /// Takes `n` permits, blocking the thread until there are so many. For threads outside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    ///
+    /// In a task.
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
+        blocking::wait(self.acquire_many(n))
+    }
+
+    /// Takes a permit that keeps the semaphore alive, blocking the thread until there is one. For threads
+    /// outside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// In a task.
+    #[track_caller]
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        blocking::wait(self.acquire_owned())
     }
 
     /// Takes a permit if one is free, without waiting.

@@ -1,7 +1,8 @@
 //! `interval`: wait again and again.
 
 use super::{Instant, Sleep, after, sleep_until};
-use std::future::{Future, poll_fn};
+use heist_runtime::scope::leaf_fn;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -111,8 +112,9 @@ impl Interval {
     /// # Cancel safety
     ///
     /// Dropping the future uses up no tick.
-    pub async fn tick(&mut self) -> Instant {
-        poll_fn(|cx| self.poll_tick(cx)).await
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        leaf_fn(|cx| self.poll_tick(cx))
     }
 
     /// Like [`tick`](Self::tick), for a `poll` function: when it is pending, the task of `cx` will

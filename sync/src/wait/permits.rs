@@ -72,6 +72,15 @@ impl Permits {
         }
     }
 
+    /// None, and closed.
+    #[cfg(not(loom))]
+    pub(crate) const fn new_closed() -> Self {
+        Self {
+            word: AtomicUsize::new(CLOSED),
+            queue: WaitQueue::new(()),
+        }
+    }
+
     #[cfg(loom)]
     pub(crate) fn new(permits: usize) -> Self {
         Self {
