@@ -1,4 +1,6 @@
 //! `join_all` and `try_join_all` without any runtime.
+//!
+//! The controls named below were tried once each.
 
 mod common;
 
@@ -32,6 +34,7 @@ async fn yield_times(n: usize) {
     }
 }
 
+/// Control: outputs that are put in the next free place instead of that of their future.
 #[test]
 fn outputs_come_in_the_order_of_the_futures() {
     for size in SIZES {
@@ -55,6 +58,7 @@ fn futures_may_borrow() {
     assert_eq!(total.get(), 4_950);
 }
 
+/// Control: a `poll_woken` that polls all of them whenever it is polled.
 #[test]
 fn only_those_woken_are_polled() {
     const COUNT: usize = 500;
@@ -124,6 +128,7 @@ fn remote(n: u64, to: &Sender<Remote>) -> impl Future<Output = u64> {
     })
 }
 
+/// Control: with `queued` cleared after the poll of a future and not before it, this waits for ever.
 #[test]
 fn wake_ups_from_other_threads_are_not_lost() {
     for round in 0..300 {
@@ -226,6 +231,7 @@ fn all_well_is_all_outputs() {
     }
 }
 
+/// Control: a `take_outputs` that does not note that it has given them away.
 #[test]
 #[should_panic(expected = "polled again after it was done")]
 fn polling_it_again_panics() {

@@ -143,7 +143,7 @@ fn what_is_lent_goes_on_in_the_next_round() {
     });
 }
 
-/// Control: with a handler that runs in the race it comes before the close.
+/// Control, tried: with a `decide` that returns as soon as there is a decision the handler comes before the close.
 #[test]
 fn the_handler_runs_after_the_cleanup_of_the_losers() {
     struct Resource(Arc<Mutex<Vec<&'static str>>>);

@@ -158,7 +158,7 @@ fn try_next_splits_values_from_errors() {
     });
 }
 
-/// Control: a `then` that reads on before its future is done gives them in another order.
+/// Control, tried: a `then` that reads on before its future is done, and puts the next one in its place.
 #[test]
 fn then_waits_for_one_value_after_the_other() {
     let running = Cell::new(0);

@@ -1,4 +1,5 @@
-//! Generators: what they hand over, when their bodies run, and what a drop does to them.
+//! Generators: what they hand over, when their bodies run, and what a drop does to them. The controls named below
+//! were tried once each.
 
 mod common;
 
@@ -152,7 +153,7 @@ fn a_body_lends_its_emitter() {
     assert_eq!(block_on(stream.collect::<Vec<_>>()), [3, 2, 1, 0]);
 }
 
-/// Control: a `Generate` that forgets its body fails this.
+/// Control: a stream that is forgotten, in place of the drop.
 #[test]
 fn a_stream_dropped_half_read_drops_its_body() {
     let dropped = Cell::new(false);
@@ -279,7 +280,8 @@ fn a_panic_of_the_body_goes_through() {
     );
 }
 
-/// Control: a slot that keeps a clone of the last value fails this.
+/// Control: none that compiles, since a slot could keep a value only by a clone. With an `emit` that is ready once its
+/// value lies in the slot, the second one overwrites it, which is noticed.
 #[test]
 fn no_value_is_kept() {
     let value = Arc::new(());

@@ -1,4 +1,4 @@
-//! `using_stream`: what becomes of a stream that is not read to its end.
+//! `using_stream`: what becomes of a stream that is not read to its end. The controls named below were tried once each.
 
 mod common;
 
@@ -217,7 +217,7 @@ fn a_panic_while_the_stream_is_closed_replaces_the_value() {
 
 /// A generator with scopes of its own, polled within the timeout, would be unwound by it.
 ///
-/// Control: a `poll_next` that polls the stream itself panics here, since the generator was unwound.
+/// Control: with the generator itself, pinned and without `using_stream`, it panics, since it was unwound.
 #[test]
 fn a_wait_that_times_out_does_not_unwind_the_stream() {
     block_on(async {

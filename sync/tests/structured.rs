@@ -24,9 +24,11 @@
 //! | generators dropped half read | `stream_generate::a_stream_dropped_half_read_drops_its_body`, `stream_using` |
 //! | every leaf keeps the rules | `leaves`, facade `leaves` |
 //!
-//! Negative controls: a `using` without its eager guard leaves `a_using_that_is_never_polled_*` at zero; a
+//! Negative controls, tried once each: a `using` without its eager guard leaves `a_using_that_is_never_polled_*` at zero; a
 //! group whose wait does not hold its token lets `an_outer_cancel_*` end before the cleanups; a timeout that
-//! drops instead of cancelling fails `a_timeout_waits_for_cleanup`.
+//! drops instead of cancelling fails `a_timeout_waits_for_cleanup`; a group that does not cancel the siblings of a task
+//! that failed, or whose tasks are not linked below it, waits for ever in `a_group_collects_errors_and_cancels_siblings`
+//! or in `an_outer_cancel_*`.
 
 use heist_runtime::scope::Reason;
 use heist_runtime::{block_on, spawn, yield_now};
