@@ -18,6 +18,8 @@ use super::pool::PoolLimits;
 use super::proxy::{Proxies, Proxy};
 use super::redirect::Policy;
 use super::retry::Retry;
+#[cfg(feature = "tls")]
+use crate::tls::TlsConnectorBuilder;
 
 /// Builds a [`Client`]. The names are reqwest's where it has them.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub struct ClientBuilder {
     pub(super) names: Names,
     pub(super) codings: Codings,
     pub(super) ratio: Option<u32>,
+    pub(super) https_only: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: TlsConnectorBuilder,
     error: Option<Error>,
 }
 
@@ -79,6 +84,9 @@ impl ClientBuilder {
             names: Names::default(),
             codings: Codings::COMPILED,
             ratio: Some(1000),
+            https_only: false,
+            #[cfg(feature = "tls")]
+            tls: super::secure::settings(),
             error: None,
         }
     }
@@ -132,7 +140,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The time for resolving a host and connecting to one of its addresses. Default: 10 seconds.
+    /// The time for resolving a host, connecting to one of its addresses, and TLS. Default: 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
@@ -250,7 +258,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When a setting is invalid; the error names it.
+    /// When a setting is invalid; the error names it. With TLS, when a certificate or key is of no use.
     pub fn build(self) -> Result<Client, Error> {
         if let Some(error) = self.error {
             return Err(error.with_remedy("`user_agent` must be a valid header value"));
@@ -287,6 +295,8 @@ impl ClientBuilder {
                 resolver: self.names.resolver()?,
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
+                #[cfg(feature = "tls")]
+                tls: super::secure::build(self.tls)?,
                 agent,
                 limits: self.limits,
             },
@@ -299,6 +309,7 @@ impl ClientBuilder {
             cookies: self.cookies,
             head_timeout: self.head_timeout,
             limits: self.limits,
+            https_only: self.https_only,
         };
         let rules = Rules {
             timeouts: self.timeouts,

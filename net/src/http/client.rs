@@ -180,6 +180,7 @@ impl Client {
             pool,
         } = &*self.inner;
         request.prepare()?;
+        config.check_secure(&request.url, Phase::Build)?;
         config.counters.requests.add(1);
         rules.retry.begin();
         let mut clocks = rules.timeouts.start(&request);
@@ -216,6 +217,7 @@ impl Client {
             let Some(next) = next else {
                 return Response::new(received, request.url, remote, carrier, clocks, config);
             };
+            config.check_secure(&next, Phase::Redirect)?;
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.
             drop(carrier);

@@ -1,9 +1,10 @@
 //! From a URL to a transport, one step after the other, each within what is left of the time to connect:
 //!
 //! 1. [`resolve`]: the addresses of the host that may be connected to, or the first of them;
-//! 2. [`reach`]: a socket to the first of them that accepts.
+//! 2. [`reach`]: a socket to the first of them that accepts;
+//! 3. [`secure`]: TLS over it, for `https`.
 //!
-//! With a proxy these are the proxy's, and then it is asked for a tunnel, unless it passes requests on.
+//! With a proxy the first two are the proxy's, and then it is asked for a tunnel, unless it passes requests on.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -23,6 +24,8 @@ use super::proxy::{Destination, Server, open_tunnel};
 use super::transport::Transport;
 use crate::TcpStream;
 use crate::dns::{self, BoxError, Name, Parts, Resolve};
+#[cfg(feature = "tls")]
+use crate::tls::TlsConnector;
 
 /// What a client has to say about its connections.
 pub(super) struct Config {
@@ -34,6 +37,8 @@ pub(super) struct Config {
     pub(super) agent: HeaderMap,
     /// For what a proxy answers.
     pub(super) limits: Limits,
+    #[cfg(feature = "tls")]
+    pub(super) tls: TlsConnector,
 }
 
 impl fmt::Debug for Config {
@@ -63,12 +68,15 @@ pub(super) async fn connect(
 ) -> Result<(Transport, SocketAddr), Error> {
     let mut budget = Budget::new(deadline, config.timeout);
     if let Some(proxy) = via {
-        return connect_through(config, url, proxy, &mut budget).await;
+        let (transport, remote) = connect_through(config, url, proxy, &mut budget).await?;
+        let transport = secure(config, url, transport, &mut budget).await?;
+        return Ok((transport, remote));
     }
     let resolving = resolve(config, url, config.public_only);
     let resolved = budget.spend(Phase::Resolve, resolving).await??;
     let (stream, remote) = reach(resolved, &mut budget).await?;
-    Ok((Transport::Tcp(stream), remote))
+    let transport = secure(config, url, Transport::Tcp(stream), &mut budget).await?;
+    Ok((transport, remote))
 }
 
 /// Connects to a proxy, wherever it is, and asks it for a tunnel if the URL needs one. One that cannot reach an
@@ -198,6 +206,39 @@ async fn reach(
     // A request is at most two writes; the second must not wait for the first one's ACK.
     stream.set_nodelay(true).map_err(failed)?;
     Ok((stream, remote))
+}
+
+/// Speaks TLS with the host of the URL, if its scheme wants that.
+#[cfg(feature = "tls")]
+async fn secure(
+    config: &Config,
+    url: &Url,
+    transport: Transport,
+    budget: &mut Budget<'_>,
+) -> Result<Transport, Error> {
+    if url.scheme() != "https" {
+        return Ok(transport);
+    }
+    let host = url.host_str().unwrap_or_default();
+    // A URL has brackets around the addresses of IPv6.
+    let name = host.trim_matches(['[', ']']);
+    let connected = budget.spend(Phase::Tls, config.tls.connect(name, transport));
+    match connected.await? {
+        Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
+        Err(error) => Err(Error::source(Phase::Tls, error)),
+    }
+}
+
+/// Without TLS no URL gets here that wants it.
+#[cfg(not(feature = "tls"))]
+#[expect(clippy::unused_async, reason = "the shape of the other")]
+async fn secure(
+    _config: &Config,
+    _url: &Url,
+    transport: Transport,
+    _budget: &mut Budget<'_>,
+) -> Result<Transport, Error> {
+    Ok(transport)
 }
 
 impl<'a> Budget<'a> {

@@ -41,6 +41,8 @@ pub(super) enum Phase {
     Resolve,
     Connect,
     Tunnel,
+    #[cfg(feature = "tls")]
+    Tls,
     Send,
     Upload,
     Head,
@@ -76,6 +78,17 @@ pub(super) enum Cause {
 
 /// The message for `https`, here because requests and redirects both need it.
 pub(super) const NO_TLS: &str = "TLS is not compiled in: this build speaks http:// only";
+
+/// Whether an error is an I/O error that is one of TLS at heart.
+fn is_tls(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    #[cfg(feature = "tls")]
+    return (error.downcast_ref()).is_some_and(|error| crate::tls::Error::of(error).is_some());
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = error;
+        false
+    }
+}
 
 impl Error {
     pub(super) fn new(phase: Phase, cause: Cause) -> Self {
@@ -133,7 +146,13 @@ impl Error {
 
     /// Whether there was no connection for a reason that may pass.
     pub(super) fn is_transient_connect(&self) -> bool {
-        self.is_connect() && matches!(self.inner.cause, Cause::Source(_) | Cause::TimedOut(_))
+        self.is_connect()
+            && match &self.inner.cause {
+                Cause::TimedOut(_) => true,
+                // A certificate does not change by being looked at again.
+                Cause::Source(error) => !is_tls(&**error),
+                _ => false,
+            }
     }
 
     /// Whether a deadline passed: the request's, or that for connecting.
@@ -150,13 +169,24 @@ impl Error {
         }
     }
 
-    /// Whether no connection could be made. Includes [`is_resolve`](Self::is_resolve), and what a proxy refused.
+    /// Whether no connection could be made. Includes [`is_resolve`](Self::is_resolve),
+    /// [`is_tls`](Self::is_tls), and what a proxy refused.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         matches!(
             self.inner.phase,
             Phase::Connect | Phase::Resolve | Phase::Tunnel
-        )
+        ) || self.is_tls()
+    }
+
+    /// Whether the connection could not be secured: above all that the server's certificate is not acceptable. The
+    /// [`source`](StdError::source) is an [`io::Error`](std::io::Error), inside which `tls::Error::of` finds out more.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.inner.phase == Phase::Tls;
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Whether the host's name could not be resolved. The [`source`](StdError::source) is the resolver's error, with
@@ -179,7 +209,7 @@ impl Error {
                 | Phase::Send
                 | Phase::Upload
                 | Phase::Head
-        )
+        ) || self.is_tls()
     }
 
     /// Whether a body failed: the response's after its head had arrived, or the request's, which is then
@@ -242,7 +272,7 @@ impl Error {
     }
 
     /// Whether the URL's scheme (of the request or of a redirect) has no transport in this build.
-    /// `https` is such a scheme, as TLS is not compiled in.
+    /// `https` is such a scheme without the feature `tls`.
     #[must_use]
     pub fn is_unsupported_scheme(&self) -> bool {
         matches!(self.inner.cause, Cause::Scheme)
@@ -308,7 +338,11 @@ impl Error {
                  `max_connections_per_host` or `timeout`",
             ),
             (_, Cause::TimedOut(_)) => Some("raise `timeout`, or try again later"),
-            (_, Cause::Scheme) => Some("use an http:// URL"),
+            (_, Cause::Scheme) => Some("use an http:// URL, or compile with the feature `tls`"),
+            // Its message ends with its own.
+            (_, Cause::Source(error)) if is_tls(&**error) => None,
+            #[cfg(feature = "tls")]
+            (Phase::Tls, Cause::Source(_)) => Some("check that the server speaks TLS there"),
             (_, Cause::Codec(h1::Error::BodyTooLarge { .. })) => {
                 Some("raise `max_response_size` if this much is expected")
             }
@@ -350,6 +384,8 @@ impl Phase {
             Self::Resolve => "resolving the host",
             Self::Connect => "connecting",
             Self::Tunnel => "asking the proxy to connect",
+            #[cfg(feature = "tls")]
+            Self::Tls => "securing the connection",
             Self::Send => "sending the request",
             Self::Upload => "reading the request's body",
             Self::Head => "receiving the response head",

@@ -43,6 +43,7 @@ pub(super) struct Config {
     pub(super) limits: h1::Limits,
     pub(super) proxies: Proxies,
     pub(super) counters: Arc<Counters>,
+    pub(super) https_only: bool,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
 }
@@ -53,6 +54,17 @@ impl Config {
             return &self.range_headers;
         }
         &self.default_headers
+    }
+}
+
+impl Config {
+    /// Refuses what would be sent in clear, if the client is for `https` only.
+    pub(super) fn check_secure(&self, url: &Url, phase: Phase) -> Result<(), Error> {
+        if self.https_only && url.scheme() != "https" {
+            let text = "the client is for https only (`https_only`)";
+            return Err(Error::plain(phase, text).with_url(url));
+        }
+        Ok(())
     }
 }
 
@@ -173,7 +185,8 @@ async fn claim(
     };
     let slot = match claim {
         Claim::Reuse(mut link, slot) => {
-            if link.is_quiet() {
+            let asking = poll_fn(|cx| link.poll_is_quiet(cx));
+            if clocks.total.race(asking).await == Ok(true) {
                 config.counters.reused.add(1);
                 return Ok((Carrier { link, slot }, true));
             }

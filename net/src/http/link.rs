@@ -162,14 +162,14 @@ impl Link {
         self.codec.has_response_started()
     }
 
-    /// Whether an idle connection is still open and silent.
+    /// Polls whether an idle connection is still open and silent.
     ///
     /// A server that closes an idle connection often says something first (such as 408), and
     /// those bytes would be taken for the response to the next request. One look at the socket,
     /// without waiting, costs less than half a microsecond. It cannot see what arrives later;
     /// the retry of stale connections is for that.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        self.transport.is_quiet()
+    pub(super) fn poll_is_quiet(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.transport.poll_is_quiet(cx)
     }
 
     /// Takes a request to be sent. If it is refused nothing is sent, and the connection is as it was.

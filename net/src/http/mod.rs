@@ -30,7 +30,7 @@
 //! | `multipart.rs` | [`multipart`]: bodies of several parts |
 //! | `retry.rs` | [`Retry`]: when a request is sent again |
 //! | `random.rs` | numbers that cannot be guessed |
-//! | `builder.rs`, `names.rs` | [`ClientBuilder`] |
+//! | `builder.rs`, `names.rs`, `secure.rs` | [`ClientBuilder`] |
 //! | `client.rs` | [`Client`] |
 //!
 //! # How it works
@@ -42,6 +42,9 @@
 //! consumer slows the server down. As soon as the last byte of a body has been seen, its
 //! connection goes back to the pool, even if the caller holds the [`Response`] for much longer.
 //!
+//! With the feature `tls` it speaks `https`; see the module `tls` for what is trusted. A body that ends with its
+//! connection ends with TLS's `close_notify`, or it is an error: somebody on the way could have cut it short.
+//!
 //! # Cancel safety
 //!
 //! Dropping a `send` that has not finished closes its connection, since a request may be half
@@ -50,7 +53,7 @@
 //!
 //! # Not yet
 //!
-//! TLS: an `https` URL is refused with an error that says so.
+//! HTTP/2.
 
 pub mod h1;
 mod error;
@@ -82,6 +85,8 @@ mod retry;
 mod response;
 mod builder;
 mod names;
+#[cfg(feature = "tls")]
+mod secure;
 mod client;
 #[cfg(fuzzing)]
 #[doc(hidden)]

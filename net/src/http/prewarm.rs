@@ -1,5 +1,6 @@
 //! Connections that are opened before they are needed.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use ::url::Url;
@@ -25,7 +26,7 @@ pub(super) async fn prewarm(
         match pool.checkout(&way, false) {
             Checkout::Claim(Claim::Reuse(mut link, slot)) => {
                 // One that is not quiet is closed here, with its slot.
-                if link.is_quiet() {
+                if poll_fn(|cx| link.poll_is_quiet(cx)).await {
                     ready.push(Carrier { link, slot });
                 } else {
                     pool.closed().by_server.add(1);

@@ -4,13 +4,25 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
 use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite};
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 use crate::{RecvBuf, TcpStream};
 
 /// A way to a server. An enum, so that a plain socket costs no more than by itself.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "tls",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a plain socket is not put into a box for it"
+    )
+)]
 pub(super) enum Transport {
     /// A socket, to the server or to a proxy that passes everything on.
     Tcp(TcpStream),
+    /// TLS over another transport.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<Self>>),
 }
 
 /// Runs the same code for whatever the transport is.
@@ -18,14 +30,25 @@ macro_rules! each {
     ($transport:expr, $inner:ident => $run:expr) => {
         match $transport {
             Transport::Tcp($inner) => $run,
+            #[cfg(feature = "tls")]
+            Transport::Tls($inner) => $run,
         }
     };
 }
 
 impl Transport {
-    /// Whether an idle transport is still open and silent.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        each!(self, inner => inner.is_quiet())
+    /// Polls whether an idle transport is still open and silent. With TLS it is pending at most until what has come
+    /// already can be looked at: that may be something which the protocol says to itself.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(unused_variables, reason = "a socket knows at once")
+    )]
+    pub(super) fn poll_is_quiet(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self {
+            Self::Tcp(stream) => Poll::Ready(stream.is_quiet()),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_is_quiet(cx, Self::poll_is_quiet),
+        }
     }
 }
 

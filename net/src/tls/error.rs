@@ -232,7 +232,7 @@ fn of_certificate(error: &CertificateError) -> (What, String) {
             presented,
         } => {
             // A certificate may have hundreds.
-            let some: Vec<_> = presented.iter().take(5).map(String::as_str).collect();
+            let some: Vec<_> = presented.iter().take(5).map(|name| bare(name)).collect();
             let more = if presented.len() > some.len() {
                 ", ..."
             } else {
@@ -245,6 +245,14 @@ fn of_certificate(error: &CertificateError) -> (What, String) {
         CertificateError::UnknownIssuer => (What::UnknownIssuer, String::new()),
         other => (What::BadCertificate, other.to_string()),
     }
+}
+
+/// The name itself, of one such as `DnsName("a.test")`.
+fn bare(name: &str) -> &str {
+    let quoted = name
+        .split_once('"')
+        .and_then(|(_, rest)| rest.rsplit_once('"'));
+    quoted.map_or(name, |(name, _)| name)
 }
 
 impl From<Error> for io::Error {
@@ -286,7 +294,7 @@ mod tests {
         );
         let wrong = CertificateError::NotValidForNameContext {
             expected: "a.test".try_into().unwrap(),
-            presented: (0..9).map(|n| format!("n{n}")).collect(),
+            presented: (0..9).map(|n| format!("DnsName(\"n{n}\")")).collect(),
         };
         let text = Error::from(rustls::Error::InvalidCertificate(wrong)).to_string();
         assert!(

@@ -280,6 +280,30 @@ impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
     }
 }
 
+/// For pools.
+impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
+    /// Polls whether nothing has come that was not read, except for what the protocol says to itself (the tickets of
+    /// TLS 1.3, new keys). `poll_below` asks what is below. It is pending at most until what is there can be read.
+    pub(crate) fn poll_is_quiet(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_below: impl Fn(&mut S, &mut Context<'_>) -> Poll<bool>,
+    ) -> Poll<bool> {
+        loop {
+            let is_open = self.session.failure().is_none() && !self.session.is_closed();
+            if !is_open || !self.unread.is_empty() || !self.session.plaintext().is_empty() {
+                return Poll::Ready(false);
+            }
+            if self.undecrypted.is_empty() && ready!(poll_below(&mut self.io, cx)) {
+                return Poll::Ready(true);
+            }
+            if !ready!(self.poll_ciphertext(cx)).is_ok_and(|has_more| has_more) {
+                return Poll::Ready(false);
+            }
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite> AsyncRead for TlsStream<S> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
         if let Some(bytes) = self.unread.take() {

@@ -1,0 +1,19 @@
+//! The HTTP client over TLS.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail by panicking, as it does"
+)]
+
+#[path = "common/certificates.rs"]
+mod certificates;
+#[path = "https/server.rs"]
+mod server;
+#[path = "https/exchanges.rs"]
+mod exchanges;
+#[path = "https/refusals.rs"]
+mod refusals;
+#[path = "https/idle.rs"]
+mod idle;
+#[path = "https/redirects.rs"]
+mod redirects;
