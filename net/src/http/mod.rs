@@ -27,7 +27,7 @@
 //! | `request_builder.rs` | [`RequestBuilder`] |
 //! | `response/` | [`Response`], whose body streams; [`Upgraded`] |
 //! | `payload.rs` | bodies made of values: JSON, forms; queries (features of those names) |
-//! | `multipart.rs` | [`multipart`]: bodies of several parts |
+//! | `multipart.rs` | `multipart`: bodies of several parts |
 //! | `retry.rs` | [`Retry`]: when a request is sent again |
 //! | `random.rs` | numbers that cannot be guessed |
 //! | `builder.rs`, `names.rs`, `secure.rs` | [`ClientBuilder`] |
