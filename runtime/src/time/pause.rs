@@ -17,7 +17,7 @@ pub(crate) fn now() -> Option<StdInstant> {
     *paused()
 }
 
-/// Stops the clock: [`Instant::now`] stands still and timers fire only when [`advance`] reaches them.
+/// Stops the clock: [`Instant::now`](crate::time::Instant::now) stands still and timers fire only when [`advance`] reaches them.
 ///
 /// The clock belongs to the process, so tests that pause it run one after another.
 ///
