@@ -374,6 +374,12 @@ impl NodeRef {
         if let Some(waker) = self.waker() {
             crate::panics::wake(waker);
         }
+        if let Some(task) = self.task()
+            && task.header().blocking
+            && self.flags.get().is_cancelled()
+        {
+            task.withdraw();
+        }
     }
 
     /// The waker of what was last polled here.

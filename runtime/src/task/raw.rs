@@ -208,11 +208,7 @@ impl TaskRef {
 
     /// Asks the task to unwind. Returns whether this was the first request on a live task.
     pub(crate) fn cancel(self, reason: Reason) -> bool {
-        let first = !self.header().state.is_complete() && self.scope().cancel(reason);
-        if first && self.header().blocking {
-            self.withdraw();
-        }
-        first
+        !self.header().state.is_complete() && self.scope().cancel(reason)
     }
 
     /// Ends a closure on the blocking pool that was cancelled or aborted, if no thread has begun it. Its entry
