@@ -32,7 +32,8 @@ use crate::io::{AsyncRead, AsyncWrite};
 ///     // Each in its own task: a handshake waits for its client.
 ///     heist_runtime::spawn(async move {
 ///         let stream = acceptor.accept(socket).await?;
-///         heist_net::io::copy(&mut { stream }, &mut Vec::new()).await
+///         let (mut from, mut into) = stream.into_split();
+///         heist_net::io::copy(&mut from, &mut into).await
 ///     });
 /// }
 /// # }
