@@ -26,9 +26,9 @@ use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Unread};
 /// - Memory is bounded: at most 18 KiB of a record that has not come whole, 32 KiB to be read and 64 KiB to be sent.
 ///   An idle connection keeps 4 KiB, and the state of the protocol.
 ///
-/// Received bytes are copied twice, into the buffer where they are decrypted and out of it; reading by
-/// [`fill_buf`](crate::io::AsyncBufReadExt::fill_buf) saves the second. Written bytes are not copied: they are
-/// encrypted from where they are.
+/// Received bytes are copied three times: into the buffer of rustls in which they are decrypted, from it into one of
+/// their own, and out of that; reading by [`fill_buf`](crate::io::AsyncBufReadExt::fill_buf) saves the last. Written
+/// bytes are copied once, into the record in which they are encrypted.
 ///
 /// # Cancel safety
 ///
