@@ -17,3 +17,8 @@ mod refusals;
 mod idle;
 #[path = "https/redirects.rs"]
 mod redirects;
+#[path = "http_client/socks.rs"]
+#[expect(dead_code, reason = "SOCKS4 is tested without TLS")]
+mod socks;
+#[path = "https/proxies.rs"]
+mod proxies;
