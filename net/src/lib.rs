@@ -7,7 +7,7 @@
 //! - [`ToSocketAddrs`], [`lookup_host`]: names and addresses; [`dns`]: resolvers
 //! - [`io`]: the traits of readers and writers, and what is made of them, in tokio's names
 //! - `tls`: TLS over any of them, with the feature `tls`
-//! - [`http`]: an HTTP/1.1 client in the shape of reqwest
+//! - [`http`]: an HTTP client in the shape of reqwest
 //!
 //! # Cancel safety
 //!

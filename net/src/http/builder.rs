@@ -45,6 +45,8 @@ pub struct ClientBuilder {
     pub(super) https_only: bool,
     #[cfg(feature = "tls")]
     pub(super) tls: TlsConnectorBuilder,
+    #[cfg(feature = "http2")]
+    pub(super) http2: super::h2::Settings,
     error: Option<Error>,
 }
 
@@ -87,6 +89,8 @@ impl ClientBuilder {
             https_only: false,
             #[cfg(feature = "tls")]
             tls: super::secure::settings(),
+            #[cfg(feature = "http2")]
+            http2: super::h2::Settings::default(),
             error: None,
         }
     }
@@ -271,6 +275,12 @@ impl ClientBuilder {
             let text = "`max_connections` is 0, which lets no request through";
             return Err(Error::plain(Phase::Build, text));
         }
+        #[cfg(feature = "http2")]
+        self.http2
+            .check()
+            .map_err(|text| Error::plain(Phase::Build, text))?;
+        #[cfg(feature = "tls")]
+        let tls = super::secure::build(self.tls)?;
         let mut agent = HeaderMap::new();
         agent.extend(
             self.default_headers
@@ -295,8 +305,10 @@ impl ClientBuilder {
                 resolver: self.names.resolver()?,
                 timeout: self.connect_timeout,
                 public_only: self.public_only,
+                #[cfg(all(feature = "tls", feature = "http2"))]
+                tls_with_http2: super::secure::with_http2(&tls, self.http2.mode),
                 #[cfg(feature = "tls")]
-                tls: super::secure::build(self.tls)?,
+                tls,
                 agent,
                 limits: self.limits,
             },
@@ -310,6 +322,8 @@ impl ClientBuilder {
             head_timeout: self.head_timeout,
             limits: self.limits,
             https_only: self.https_only,
+            #[cfg(feature = "http2")]
+            http2: self.http2,
         };
         let rules = Rules {
             timeouts: self.timeouts,

@@ -11,8 +11,9 @@ use super::builder::ClientBuilder;
 use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
 use super::error::{Error, Phase};
-use super::exchange::{Clocks, Config, Outcome, exchange};
-use super::link::Link;
+use super::exchange::{Clocks, Config, Connections, Outcome, exchange};
+#[cfg(feature = "http2")]
+use super::h2::Origins;
 use super::metrics::Metrics;
 use super::pool::{Pool, PoolLimits};
 use super::prewarm::prewarm;
@@ -48,7 +49,7 @@ pub struct Client {
 struct Inner {
     config: Config,
     rules: Rules,
-    pool: Arc<Pool<Link>>,
+    connections: Connections,
 }
 
 /// What is done about requests beyond a single exchange.
@@ -95,11 +96,16 @@ impl Client {
 
     pub(super) fn new_with(config: Config, rules: Rules, limits: PoolLimits) -> Self {
         let pool = Pool::new(limits);
+        let connections = Connections {
+            #[cfg(feature = "http2")]
+            shared: Origins::new(pool.clone()),
+            pool,
+        };
         Self {
             inner: Arc::new(Inner {
                 config,
                 rules,
-                pool,
+                connections,
             }),
         }
     }
@@ -107,8 +113,12 @@ impl Client {
     /// What this client and its clones have done so far.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let Inner { config, pool, .. } = &*self.inner;
-        config.counters.snapshot(pool.closed())
+        let Inner {
+            config,
+            connections,
+            ..
+        } = &*self.inner;
+        config.counters.snapshot(connections.pool.closed())
     }
 
     /// Opens connections for a URL's host, so that there are `count` that requests can use at once. Returns how many
@@ -126,7 +136,7 @@ impl Client {
         let mut url = url.into_url()?;
         check_scheme(&url, Phase::Build)?;
         strip_credentials(&mut url);
-        prewarm(&inner.config, &inner.pool, &url, count).await
+        prewarm(&inner.config, &inner.connections, url, count).await
     }
 
     /// A GET request.
@@ -177,7 +187,7 @@ impl Client {
         let Inner {
             config,
             rules,
-            pool,
+            connections,
         } = &*self.inner;
         request.prepare()?;
         config.check_secure(&request.url, Phase::Build)?;
@@ -188,7 +198,7 @@ impl Client {
         loop {
             #[cfg(feature = "cookies")]
             let lent = (config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
-            let outcome = exchange(config, pool, &mut request, &mut clocks).await;
+            let outcome = exchange(config, connections, &mut request, &mut clocks).await;
             #[cfg(feature = "cookies")]
             if let Some(cookies) = &config.cookies {
                 if let Ok((received, ..)) = &outcome {
@@ -205,7 +215,7 @@ impl Client {
                 Timer::new(again).await;
                 continue;
             }
-            let (received, remote, carrier) = outcome?;
+            let (received, remote, flow) = outcome?;
             let status = received.head.status();
             let location = received.head.get("location");
             let (from, headers) = (&request.url, &request.headers);
@@ -215,12 +225,12 @@ impl Client {
             // A stream that was sent cannot go anywhere else.
             let next = next.filter(|_| !request.is_body_spent() || becomes_get(&request, status));
             let Some(next) = next else {
-                return Response::new(received, request.url, remote, carrier, clocks, config);
+                return Response::new(received, request.url, remote, flow, clocks, config);
             };
             config.check_secure(&next, Phase::Redirect)?;
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.
-            drop(carrier);
+            drop(flow);
             config.counters.redirects.add(1);
             follow(&mut request, status, next, rules.referer);
         }

@@ -39,6 +39,9 @@ pub(super) struct Config {
     pub(super) limits: Limits,
     #[cfg(feature = "tls")]
     pub(super) tls: TlsConnector,
+    /// The same with HTTP/2 among the protocols to agree on.
+    #[cfg(all(feature = "tls", feature = "http2"))]
+    pub(super) tls_with_http2: TlsConnector,
 }
 
 impl fmt::Debug for Config {
@@ -47,6 +50,25 @@ impl fmt::Debug for Config {
             .field("timeout", &self.timeout)
             .field("public_only", &self.public_only)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the server may choose from, if it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Http1,
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
+#[cfg(feature = "tls")]
+impl Config {
+    fn connector(&self, offer: Offer) -> &TlsConnector {
+        match offer {
+            Offer::Http1 => &self.tls,
+            #[cfg(feature = "http2")]
+            Offer::Http2 => &self.tls_with_http2,
+        }
     }
 }
 
@@ -64,18 +86,19 @@ pub(super) async fn connect(
     config: &Config,
     url: &Url,
     via: Option<&Server>,
+    offer: Offer,
     deadline: &mut Deadline,
 ) -> Result<(Transport, SocketAddr), Error> {
     let mut budget = Budget::new(deadline, config.timeout);
     if let Some(proxy) = via {
         let (transport, remote) = connect_through(config, url, proxy, &mut budget).await?;
-        let transport = secure(config, url, transport, &mut budget).await?;
+        let transport = secure(config, url, transport, offer, &mut budget).await?;
         return Ok((transport, remote));
     }
     let resolving = resolve(config, url, config.public_only);
     let resolved = budget.spend(Phase::Resolve, resolving).await??;
     let (stream, remote) = reach(resolved, &mut budget).await?;
-    let transport = secure(config, url, Transport::Tcp(stream), &mut budget).await?;
+    let transport = secure(config, url, Transport::Tcp(stream), offer, &mut budget).await?;
     Ok((transport, remote))
 }
 
@@ -214,6 +237,7 @@ async fn secure(
     config: &Config,
     url: &Url,
     transport: Transport,
+    offer: Offer,
     budget: &mut Budget<'_>,
 ) -> Result<Transport, Error> {
     if url.scheme() != "https" {
@@ -222,7 +246,7 @@ async fn secure(
     let host = url.host_str().unwrap_or_default();
     // A URL has brackets around the addresses of IPv6.
     let name = host.trim_matches(['[', ']']);
-    let connected = budget.spend(Phase::Tls, config.tls.connect(name, transport));
+    let connected = budget.spend(Phase::Tls, config.connector(offer).connect(name, transport));
     match connected.await? {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(error) => Err(Error::source(Phase::Tls, error)),
@@ -236,6 +260,7 @@ async fn secure(
     _config: &Config,
     _url: &Url,
     transport: Transport,
+    _offer: Offer,
     _budget: &mut Budget<'_>,
 ) -> Result<Transport, Error> {
     Ok(transport)

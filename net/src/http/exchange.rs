@@ -14,12 +14,15 @@ use http::HeaderMap;
 use http::header::{EXPECT, RANGE};
 
 use super::coding::{Codings, DecodeLimits};
-use super::connect::{self, connect};
+use super::connect::{self, Offer, connect};
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
 use super::error::{Cause, Error, Phase};
+use super::flow::Flow;
 use super::h1;
+#[cfg(feature = "http2")]
+use super::h2;
 use super::keeper::{Keeper, keep};
 use super::link::{Link, LinkError, Received};
 use super::metrics::{Account, Counters};
@@ -44,12 +47,14 @@ pub(super) struct Config {
     pub(super) proxies: Proxies,
     pub(super) counters: Arc<Counters>,
     pub(super) https_only: bool,
+    #[cfg(feature = "http2")]
+    pub(super) http2: h2::Settings,
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Provider>,
 }
 
 impl Config {
-    fn defaults(&self, request: &Request) -> &HeaderMap {
+    pub(super) fn defaults(&self, request: &Request) -> &HeaderMap {
         if request.headers.contains_key(RANGE) {
             return &self.range_headers;
         }
@@ -80,12 +85,19 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    /// Ready when the time for waiting on `link` is up.
-    fn poll(&mut self, cx: &mut Context<'_>, link: &Link, phase: Phase) -> Poll<Error> {
-        if link.waits_for_body() {
+    /// Ready when the time for waiting is up. `late`: it is the body of the request that is waited for; `progress`
+    /// changes with whatever moves.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        late: bool,
+        progress: u64,
+        phase: Phase,
+    ) -> Poll<Error> {
+        if late {
             // It is the caller who is late, and not the server.
             self.silence.pause();
-        } else if let Poll::Ready(timed_out) = self.silence.poll(cx, link.progress()) {
+        } else if let Poll::Ready(timed_out) = self.silence.poll(cx, progress) {
             let remedy = "the server was silent; raise `read_timeout`, or try again later";
             return Poll::Ready(timed_out.at(phase).with_remedy(remedy));
         }
@@ -108,22 +120,58 @@ const ATTEMPTS: usize = 3;
 
 /// What an exchange came to: the response's head with the server's address, and the connection unless the body
 /// came along.
-pub(super) type Outcome = Result<(Received, SocketAddr, Option<Carrier>), Error>;
+pub(super) type Outcome = Result<(Received, SocketAddr, Option<Flow>), Error>;
 
 /// How long a body is held back for a server that does not answer `Expect: 100-continue` (RFC 9110,
 /// section 10.1.1, leaves the time open).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
-/// Runs a request up to its response's head. The carrier is gone if the body came along with it.
+/// The connections of a client.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) pool: Arc<Pool<Link>>,
+    #[cfg(feature = "http2")]
+    pub(super) shared: Arc<h2::Origins>,
+}
+
+/// What a request is sent over.
+#[derive(Debug)]
+#[cfg_attr(
+    feature = "http2",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a connection of HTTP/1.1 costs no allocation for it"
+    )
+)]
+pub(super) enum Way {
+    Link(Carrier),
+    #[cfg(feature = "http2")]
+    Shared(h2::Lease),
+}
+
+/// Runs a request up to its response's head. The flow is gone if the body came along with it.
 pub(super) async fn exchange(
     config: &Config,
-    pool: &Arc<Pool<Link>>,
+    connections: &Connections,
     request: &mut Request,
     clocks: &mut Clocks,
 ) -> Outcome {
     for attempt in 1.. {
-        let url = &request.url;
-        let (mut carrier, reused) = claim(config, pool, url, attempt > 1, clocks).await?;
+        let claimed = claim(config, connections, request, attempt > 1, clocks).await?;
+        let (mut carrier, reused) = match claimed {
+            (Way::Link(carrier), reused) => (carrier, reused),
+            #[cfg(feature = "http2")]
+            (Way::Shared(lease), reused) => {
+                let last = attempt >= ATTEMPTS;
+                match h2::exchange(config, lease, reused, last, request, clocks).await {
+                    Some(outcome) => return outcome,
+                    None => {
+                        config.counters.retries.add(1);
+                        continue;
+                    }
+                }
+            }
+        };
         if let Err(error) = carrier.link.start(request, config.defaults(request)) {
             carrier.finish();
             return Err(Error::new(Phase::Build, Cause::Codec(error)).with_url(&request.url));
@@ -137,7 +185,7 @@ pub(super) async fn exchange(
             Ok(received) => {
                 let remote = carrier.link.remote();
                 let carrier = carrier.finish_if(received.ended && !received.tunnel);
-                return Ok((received, remote, carrier));
+                return Ok((received, remote, carrier.map(Flow::Link)));
             }
             Err(error) => {
                 carrier.link.settle();
@@ -170,16 +218,36 @@ pub(super) async fn exchange(
     unreachable!("the last attempt returns")
 }
 
-/// Gets a connection: an idle one that is still quiet, or a new one.
+/// Gets a connection, an idle one that is still quiet or a new one; or the one that all share. Yields whether it was
+/// used before.
 async fn claim(
     config: &Config,
-    pool: &Arc<Pool<Link>>,
-    url: &Url,
+    connections: &Connections,
+    request: &Request,
     fresh: bool,
     clocks: &mut Clocks,
-) -> Result<(Carrier, bool), Error> {
+) -> Result<(Way, bool), Error> {
+    let (pool, url) = (&connections.pool, &request.url);
     let via = config.proxies.pick(url)?;
-    let claim = match pool.checkout(&way(url, via.as_deref()), fresh) {
+    let name = way(url, via.as_deref());
+    #[cfg(feature = "http2")]
+    let mut lead = None;
+    #[cfg(feature = "http2")]
+    let offer = config.offer(request, via.as_deref());
+    #[cfg(not(feature = "http2"))]
+    let offer = Offer::Http1;
+    #[cfg(feature = "http2")]
+    if offer == Offer::Http2 {
+        match find_shared(config, connections, url, &name, clocks).await? {
+            Found::Shared(lease) => {
+                config.counters.reused.add(1);
+                return Ok((Way::Shared(lease), true));
+            }
+            Found::Lead(duty) => lead = Some(duty),
+            Found::Alone => {}
+        }
+    }
+    let claim = match pool.checkout(&name, fresh) {
         Checkout::Claim(claim) => claim,
         Checkout::Wait(waiting) => wait(config, url, clocks, waiting).await?,
     };
@@ -188,7 +256,7 @@ async fn claim(
             let asking = poll_fn(|cx| link.poll_is_quiet(cx));
             if clocks.total.race(asking).await == Ok(true) {
                 config.counters.reused.add(1);
-                return Ok((Carrier { link, slot }, true));
+                return Ok((Way::Link(Carrier { link, slot }), true));
             }
             // A closed idle connection leaves its slot to its successor.
             pool.closed().by_server.add(1);
@@ -196,8 +264,82 @@ async fn claim(
         }
         Claim::Open(slot) => slot,
     };
-    let carrier = open(config, pool, slot, url, via, clocks).await?;
-    Ok((carrier, false))
+    // It may have been made while this request waited.
+    #[cfg(feature = "http2")]
+    if offer == Offer::Http2
+        && lead.is_none()
+        && let Some(lease) = connections.shared.find_open(&name)
+    {
+        config.counters.reused.add(1);
+        return Ok((Way::Shared(lease), true));
+    }
+    let opened = open(config, connections, slot, url, via, offer, clocks).await;
+    #[cfg(feature = "http2")]
+    let opened = settle(opened, lead, connections, &name);
+    #[cfg(not(feature = "http2"))]
+    let opened = opened.map(|Opened::Link(carrier)| Way::Link(carrier));
+    Ok((opened?, false))
+}
+
+/// What a request finds that may share a connection.
+#[cfg(feature = "http2")]
+pub(super) enum Found {
+    Shared(h2::Lease),
+    /// It makes the connection, and others wait for it.
+    Lead(h2::Lead),
+    /// It makes one for itself.
+    Alone,
+}
+
+/// Looks for the shared connection of an origin, and waits while somebody makes it.
+#[cfg(feature = "http2")]
+pub(super) async fn find_shared(
+    config: &Config,
+    connections: &Connections,
+    url: &Url,
+    name: &str,
+    clocks: &mut Clocks,
+) -> Result<Found, Error> {
+    loop {
+        match connections.shared.find(name) {
+            h2::Place::Shared(lease) => return Ok(Found::Shared(lease)),
+            h2::Place::Lead(lead) => return Ok(Found::Lead(lead)),
+            h2::Place::Http1 => return Ok(Found::Alone),
+            h2::Place::Wait(opening) => {
+                if !wait(config, url, clocks, opening.wait()).await? {
+                    return Ok(Found::Alone);
+                }
+            }
+        }
+    }
+}
+
+/// Says to those who wait what came of it.
+#[cfg(feature = "http2")]
+pub(super) fn settle(
+    opened: Result<Opened, Error>,
+    lead: Option<h2::Lead>,
+    connections: &Connections,
+    name: &str,
+) -> Result<Way, Error> {
+    match (opened, lead) {
+        (Ok(Opened::Shared(connection)), Some(lead)) => Ok(Way::Shared(lead.opened(connection))),
+        (Ok(Opened::Shared(connection)), None) => {
+            Ok(Way::Shared(connections.shared.add(name, connection)))
+        }
+        (Ok(Opened::Link(carrier)), lead) => {
+            if let Some(lead) = lead {
+                lead.agreed_on_http1();
+            }
+            Ok(Way::Link(carrier))
+        }
+        (Err(error), lead) => {
+            if let Some(lead) = lead {
+                lead.failed();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Waits for a connection of a host, or for the right to open one.
@@ -222,30 +364,105 @@ async fn wait<F: Future>(
     }
 }
 
-/// Opens a connection for a slot.
+/// A new connection.
+#[derive(Debug)]
+#[cfg_attr(
+    feature = "http2",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a connection of HTTP/1.1 costs no allocation for it"
+    )
+)]
+pub(super) enum Opened {
+    Link(Carrier),
+    #[cfg(feature = "http2")]
+    Shared(Arc<h2::Connection>),
+}
+
+/// Opens a connection for a slot, which a shared one gives back: there is one for all.
 pub(super) async fn open(
     config: &Config,
-    pool: &Arc<Pool<Link>>,
+    connections: &Connections,
     slot: Slot<Link>,
     url: &Url,
     via: Option<Arc<Server>>,
+    offer: Offer,
     clocks: &mut Clocks,
-) -> Result<Carrier, Error> {
-    let permit = match pool.total() {
+) -> Result<Opened, Error> {
+    let permit = match connections.pool.total() {
         None => None,
         Some(total) => Some(match total.try_acquire() {
             Some(permit) => permit,
-            None => wait(config, url, clocks, total.acquire(|| pool.make_room())).await?,
+            None => {
+                let acquired = total.acquire(|| connections.make_room());
+                wait(config, url, clocks, acquired).await?
+            }
         }),
     };
-    let connected = connect(&config.connect, url, via.as_deref(), &mut clocks.total).await;
-    let (transport, remote) = connected.map_err(|error| error.with_url(url))?;
+    let connected = connect(
+        &config.connect,
+        url,
+        via.as_deref(),
+        offer,
+        &mut clocks.total,
+    );
+    let (transport, remote) = connected.await.map_err(|error| error.with_url(url))?;
     let account = Account::open(config.counters.clone());
+    #[cfg(feature = "http2")]
+    if offer == Offer::Http2
+        && (config.http2.mode == h2::Mode::Always || transport.agreed_on_http2())
+    {
+        drop(slot);
+        let (settings, head) = (&config.http2, config.limits.head);
+        let origins = &connections.shared;
+        let io = h2::Io::new(transport, account, permit);
+        let established = h2::establish(settings, head, origins, io, remote);
+        return match clocks.total.race(established).await {
+            Ok(Ok(connection)) => Ok(Opened::Shared(connection)),
+            Ok(Err(error)) => Err(Error::source(Phase::Connect, error).with_url(url)),
+            Err(timed_out) => Err(timed_out.at(Phase::Connect).with_url(url)),
+        };
+    }
     let mut link = Link::new(transport, remote, config.limits, account, permit);
     if let Some(proxy) = via.filter(|proxy| proxy.forwards(url)) {
         link.set_forward(proxy);
     }
-    Ok(Carrier { link, slot })
+    Ok(Opened::Link(Carrier { link, slot }))
+}
+
+impl Connections {
+    /// Closes an idle connection for another host's.
+    fn make_room(&self) {
+        let made = self.pool.make_room();
+        #[cfg(feature = "http2")]
+        if !made {
+            self.shared.make_room();
+        }
+        #[cfg(not(feature = "http2"))]
+        let _ = made;
+    }
+}
+
+#[cfg(feature = "http2")]
+impl Config {
+    /// Whether a request may share a connection. One that asks for another protocol has it for itself, as has one
+    /// that wants a version with 1.
+    pub(super) fn offer(&self, request: &Request, via: Option<&Server>) -> Offer {
+        let url = &request.url;
+        let by_version = |version| version == http::Version::HTTP_2;
+        let suits = request.version.is_none_or(by_version)
+            && !request.headers.contains_key(http::header::UPGRADE)
+            && !via.is_some_and(|proxy| proxy.forwards(url));
+        let speaks = match self.http2.mode {
+            h2::Mode::Never => false,
+            h2::Mode::Agreed => url.scheme() == "https",
+            h2::Mode::Always => true,
+        };
+        match suits && speaks {
+            true => Offer::Http2,
+            false => Offer::Http1,
+        }
+    }
 }
 
 /// What connections are pooled by: where they lead, and by which way.
@@ -295,7 +512,8 @@ impl Carrier {
                         .with_remedy("raise `head_timeout`, or try again later")));
                 }
             }
-            clocks.poll(cx, link, phase).map(Err)
+            let late = link.waits_for_body();
+            clocks.poll(cx, late, link.progress(), phase).map(Err)
         });
         let received = received.await?;
         clocks.silence.pause();
@@ -317,7 +535,8 @@ impl Carrier {
             clocks.silence.pause();
             return Poll::Ready(received.map_err(|error| error.at(Phase::Body)));
         }
-        clocks.poll(cx, &self.link, Phase::Body).map(Err)
+        let (late, progress) = (self.link.waits_for_body(), self.link.progress());
+        clocks.poll(cx, late, progress, Phase::Body).map(Err)
     }
 
     /// The trailers of a body that has ended.

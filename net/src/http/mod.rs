@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client in the shape of reqwest's, whose exchange runs in the caller's own task.
+//! An HTTP client in the shape of reqwest's. HTTP/1.1 runs in the caller's own task; HTTP/2 is hyper's.
 //!
 //! Read the files in this order:
 //!
@@ -19,6 +19,8 @@
 //! | `connect.rs` | from a URL to a transport |
 //! | `link.rs` | one connection: a transport and its codec |
 //! | `keeper.rs` | the task that looks after idle connections |
+//! | `h2/` | HTTP/2: many exchanges over one connection (feature `http2`) |
+//! | `flow.rs` | a response under way, over a connection of its own or a shared one |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
 //! | `coding/` | `gzip` and the like, removed from bodies (features of those names) |
 //! | `body/` | [`Body`]: bytes or a stream, and how it is sent |
@@ -45,15 +47,25 @@
 //! With the feature `tls` it speaks `https`; see the module `tls` for what is trusted. A body that ends with its
 //! connection ends with TLS's `close_notify`, or it is an error: somebody on the way could have cut it short.
 //!
+//! # HTTP/2
+//!
+//! With the feature `http2` it is offered over TLS, and spoken if the server agrees, or always after
+//! [`http2_prior_knowledge`](ClientBuilder#method.http2_prior_knowledge). All requests to an origin then share one
+//! connection: the first makes it while the others wait, and what the server does not allow at once queues up.
+//! `max_connections` counts that connection, `max_connections_per_host` does not. Requests with an `Upgrade` header or
+//! an explicit version of 1.1 have an HTTP/1.1 connection as before.
+//!
 //! # Cancel safety
 //!
 //! Dropping a `send` that has not finished closes its connection, since a request may be half
 //! written. [`Response::chunk`] is cancel safe: a dropped call loses no byte. Dropping a
-//! half-read [`Response`] closes its connection.
+//! half-read [`Response`] closes its connection. With HTTP/2 it is the stream that is reset, and the connection
+//! that others use goes on.
 //!
 //! # Not yet
 //!
-//! HTTP/2.
+//! `Expect: 100-continue` over HTTP/2, where a body is sent at once and the header left out; WebSockets over HTTP/2
+//! (RFC 8441); more than one connection of HTTP/2 to an origin.
 
 pub mod h1;
 mod error;
@@ -71,6 +83,9 @@ mod transport;
 mod connect;
 mod link;
 mod keeper;
+#[cfg(feature = "http2")]
+mod h2;
+mod flow;
 mod exchange;
 mod coding;
 mod prewarm;

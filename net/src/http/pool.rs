@@ -203,6 +203,11 @@ impl<T> Pool<T> {
         })
     }
 
+    #[cfg(feature = "http2")]
+    pub(super) fn limits(&self) -> &PoolLimits {
+        &self.limits
+    }
+
     /// The limit of all connections. Whoever connects asks for a permit, behind the slot.
     pub(super) fn total(&self) -> Option<&Total> {
         self.total.as_ref()
@@ -287,13 +292,13 @@ impl<T> Pool<T> {
         next
     }
 
-    /// Closes the idle connection that is oldest, to make room for another host's.
-    pub(super) fn make_room(&self) {
+    /// Closes the idle connection that is oldest, to make room for another host's. Yields whether there was one.
+    pub(super) fn make_room(&self) -> bool {
         let closed = lock(&self.state).close_oldest();
         if closed.is_some() {
             self.closed.for_limit.add(1);
         }
-        drop(closed);
+        closed.is_some()
     }
 
     /// Takes back the promise to do the chores.

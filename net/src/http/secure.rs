@@ -15,6 +15,16 @@ pub(super) fn build(settings: TlsConnectorBuilder) -> Result<TlsConnector, Error
     settings.build().map_err(refused)
 }
 
+/// The same connector for those requests that may be sent as HTTP/2.
+#[cfg(feature = "http2")]
+pub(super) fn with_http2(tls: &TlsConnector, mode: super::h2::Mode) -> TlsConnector {
+    match mode {
+        super::h2::Mode::Agreed => tls.with_alpn(&[b"h2", b"http/1.1"]),
+        super::h2::Mode::Always => tls.with_alpn(&[b"h2"]),
+        super::h2::Mode::Never => tls.clone(),
+    }
+}
+
 /// # TLS (feature `tls`)
 ///
 /// Servers are believed whose certificate is for the host of the URL and leads to a root that is trusted: those of the

@@ -37,6 +37,16 @@ macro_rules! each {
 }
 
 impl Transport {
+    /// Whether the server has agreed to HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) fn agreed_on_http2(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Polls whether an idle transport is still open and silent. With TLS it is pending at most until what has come
     /// already can be looked at: that may be something which the protocol says to itself.
     #[cfg_attr(

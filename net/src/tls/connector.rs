@@ -65,6 +65,16 @@ struct Lax {
 }
 
 impl TlsConnector {
+    /// The same with other protocols to agree on.
+    #[cfg(feature = "http2")]
+    pub(crate) fn with_alpn(&self, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+        Self {
+            config: Arc::new(config),
+        }
+    }
+
     /// A connector with the defaults of its [`builder`](Self::builder).
     ///
     /// # Errors

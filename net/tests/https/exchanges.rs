@@ -78,7 +78,10 @@ fn large_bodies_both_ways() {
 #[test]
 fn http_1_is_agreed_on() {
     let authority = Authority::new();
-    let server = Server::new(&authority, |peer| {
+    let issued = authority.issue(&["localhost"]);
+    let mut config = config(&issued, None);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let server = Server::with(config, |peer| {
         while peer.request().is_some() {
             let protocol = peer.stream.conn.alpn_protocol().map(<[u8]>::to_vec);
             peer.send(&ok(
@@ -86,7 +89,10 @@ fn http_1_is_agreed_on() {
             ));
         }
     });
-    let client = trusting(&authority).build().unwrap();
+    let builder = trusting(&authority);
+    #[cfg(feature = "http2")]
+    let builder = builder.http1_only();
+    let client = builder.build().unwrap();
     let text = block_on(get(&client, &server.url("/"))).unwrap();
     assert_eq!(text, "http/1.1");
 }

@@ -47,7 +47,7 @@ pub(crate) fn config(issued: &Issued, clients: Option<&Authority>) -> ServerConf
     let mut config = config
         .with_single_cert(chain.map(Result::unwrap).collect(), key)
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
 }
 

@@ -161,6 +161,19 @@ impl Body {
         }
     }
 
+    /// The next frame, with the error of what it was made of.
+    #[cfg(feature = "http2")]
+    pub(super) fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Inner::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Inner::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Inner::Frames(frames) => frames.poll(cx),
+        }
+    }
+
     fn into_inner(self) -> Inner {
         self.0
     }

@@ -36,7 +36,7 @@ struct Span {
 }
 
 impl ResponseHead {
-    /// [`Version::HTTP_11`] or [`Version::HTTP_10`].
+    /// [`Version::HTTP_11`] or [`Version::HTTP_10`]; the client's also [`Version::HTTP_2`].
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
@@ -108,6 +108,39 @@ impl ResponseHead {
             }
         }
         map
+    }
+
+    /// The head of a response that came as another version than 1.
+    #[cfg(feature = "http2")]
+    pub(crate) fn from_map(version: Version, status: StatusCode, map: &HeaderMap) -> Self {
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        let mut bytes = Vec::with_capacity(map.iter().map(size).sum());
+        let mut framing = FramingHeaders::default();
+        let mut put = |text: &[u8]| {
+            let from = bytes.len() as u32;
+            bytes.extend_from_slice(text);
+            (from, bytes.len() as u32)
+        };
+        let mut spans = Vec::with_capacity(map.len());
+        for (name, value) in map {
+            framing.note(name.as_str().as_bytes(), value.as_bytes());
+            let (name, name_end) = put(name.as_str().as_bytes());
+            let (value, value_end) = put(value.as_bytes());
+            spans.push(Span {
+                name,
+                name_end,
+                value,
+                value_end,
+            });
+        }
+        Self {
+            bytes: bytes.into(),
+            spans,
+            reason: 0..0,
+            version,
+            status,
+            framing,
+        }
     }
 
     pub(super) fn framing(&self) -> &FramingHeaders {

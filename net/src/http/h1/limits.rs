@@ -42,7 +42,7 @@ impl Limits {
     pub(super) const MOST_HEADERS: usize = 4096;
 
     /// The effective bound on header lines.
-    pub(super) fn header_lines(&self) -> usize {
+    pub(crate) fn header_lines(&self) -> usize {
         self.headers.min(Self::MOST_HEADERS)
     }
 }

@@ -6,7 +6,8 @@ use http::HeaderMap;
 
 use crate::http::coding::{Decoded, Decoder};
 use crate::http::error::{Error, Phase};
-use crate::http::exchange::{Carrier, Clocks};
+use crate::http::exchange::Clocks;
+use crate::http::flow::Flow;
 use crate::http::transport::Transport;
 
 /// The most that is reserved for a body because its `Content-Length` says so. What is really sent
@@ -35,26 +36,26 @@ struct Raw {
 
 #[derive(Debug)]
 enum Source {
-    Open(Box<Carrier>),
+    Open(Box<Flow>),
     /// There is no body, but another protocol.
-    Tunnel(Box<Carrier>),
+    Tunnel(Box<Flow>),
     Ended,
     Failed,
 }
 
 impl Incoming {
-    /// `came` is what came along with the head; without a carrier it is all.
+    /// `came` is what came along with the head; without a flow it is all.
     pub(super) fn new(
         came: Vec<u8>,
-        carrier: Option<Carrier>,
+        flow: Option<Flow>,
         tunnel: bool,
         trailers: Option<Box<HeaderMap>>,
         clocks: Clocks,
     ) -> Self {
-        let source = match carrier.map(Box::new) {
+        let source = match flow.map(Box::new) {
             None => Source::Ended,
-            Some(carrier) if tunnel => Source::Tunnel(carrier),
-            Some(carrier) => Source::Open(carrier),
+            Some(flow) if tunnel => Source::Tunnel(flow),
+            Some(flow) => Source::Open(flow),
         };
         Self {
             raw: Raw {
@@ -174,7 +175,7 @@ impl Incoming {
     /// The connection, if it has switched protocols.
     pub(super) fn into_tunnel(self) -> Option<(Transport, Vec<u8>)> {
         match self.raw.source {
-            Source::Tunnel(carrier) => Some(carrier.into_tunnel()),
+            Source::Tunnel(flow) => flow.into_tunnel(),
             _ => None,
         }
     }
@@ -183,8 +184,8 @@ impl Incoming {
 impl Raw {
     /// Receives once and appends to `sink`. Ready with whether the body has ended.
     fn poll(&mut self, cx: &mut Context<'_>, sink: &mut Vec<u8>) -> Poll<Result<bool, Error>> {
-        let carrier = match &mut self.source {
-            Source::Open(carrier) => carrier,
+        let flow = match &mut self.source {
+            Source::Open(flow) => flow,
             Source::Ended | Source::Tunnel(_) => return Poll::Ready(Ok(true)),
             Source::Failed => {
                 let error = Error::plain(Phase::Body, "the body has already failed");
@@ -192,7 +193,7 @@ impl Raw {
             }
         };
         let before = sink.len();
-        let received = ready!(carrier.poll_receive(cx, sink, &mut self.clocks));
+        let received = ready!(flow.poll_receive(cx, sink, &mut self.clocks));
         self.received += (sink.len() - before) as u64;
         match received {
             Ok(false) => return Poll::Ready(Ok(false)),
@@ -203,9 +204,9 @@ impl Raw {
                 return Poll::Ready(Err(error));
             }
         }
-        if let Source::Open(mut carrier) = std::mem::replace(&mut self.source, Source::Ended) {
-            self.trailers = carrier.take_trailers();
-            carrier.finish();
+        if let Source::Open(mut flow) = std::mem::replace(&mut self.source, Source::Ended) {
+            self.trailers = flow.take_trailers();
+            flow.finish();
         }
         Poll::Ready(Ok(true))
     }

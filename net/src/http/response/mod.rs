@@ -29,7 +29,8 @@ use super::coding::Decoder;
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
 use super::error::{Cause, Error, Phase};
-use super::exchange::{Carrier, Clocks, Config};
+use super::exchange::{Clocks, Config};
+use super::flow::Flow;
 use super::h1::ResponseHead;
 use super::link::Received;
 use incoming::Incoming;
@@ -55,7 +56,7 @@ impl Response {
         received: Received,
         url: Url,
         remote: SocketAddr,
-        carrier: Option<Carrier>,
+        flow: Option<Flow>,
         clocks: Clocks,
         config: &Config,
     ) -> Result<Self, Error> {
@@ -66,7 +67,7 @@ impl Response {
             trailers,
             ..
         } = received;
-        let mut body = Incoming::new(body, carrier, tunnel, trailers, clocks);
+        let mut body = Incoming::new(body, flow, tunnel, trailers, clocks);
         // A response without a body may speak of codings all the same, as one to HEAD does.
         let decoder = if body.has_bytes() {
             let decoder = Decoder::for_response(&head, config.codings, config.decode_limits);
