@@ -29,6 +29,9 @@ pub(super) fn with_http2(tls: &TlsConnector, mode: super::h2::Mode) -> TlsConnec
 ///
 /// Servers are believed whose certificate is for the host of the URL and leads to a root that is trusted: those of the
 /// features `native-roots` and `webpki-roots`, and those that are added.
+///
+/// A connection that the client closes, such as one that was idle for too long, is dropped without `close_notify`
+/// (other than RFC 9112, section 9.8, asks for).
 impl ClientBuilder {
     /// Trusts what this certificate has issued, besides the other roots.
     pub fn add_root_certificate(self, certificate: Certificate) -> Self {
