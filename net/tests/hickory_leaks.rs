@@ -53,8 +53,7 @@ async fn settle(is_settled: impl Fn() -> bool) {
     panic!("it has not settled");
 }
 
-/// Everything that a lookup has taken is back once it is dropped, wherever it was. Negative control: a flight that
-/// does not end with its last caller.
+/// Everything that a lookup has taken is back once it is dropped, wherever it was.
 #[test]
 fn a_lookup_may_be_dropped_at_every_poll() {
     let _alone = alone();
@@ -84,6 +83,7 @@ fn a_lookup_may_be_dropped_at_every_poll() {
     });
 }
 
+/// Negative control: a flight that does not end with its last caller.
 #[test]
 fn a_cancelled_scope_unwinds_and_frees_its_places() {
     let _alone = alone();
