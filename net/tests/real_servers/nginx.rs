@@ -46,10 +46,14 @@ http {
 "#;
 
 fn start() -> Option<Program> {
+    start_with(CONFIGURATION)
+}
+
+fn start_with(configuration: &str) -> Option<Program> {
     Program::start("nginx", |folder: &Path, port| {
         let folder = folder.to_str().unwrap();
         let file = format!("{folder}/nginx.conf");
-        let text = CONFIGURATION.replace("@FOLDER@", folder);
+        let text = configuration.replace("@FOLDER@", folder);
         std::fs::write(&file, text.replace("@PORT@", &port.to_string())).unwrap();
         vec!["-p".to_owned(), folder.to_owned(), "-c".to_owned(), file]
     })
@@ -143,5 +147,42 @@ fn nginx_redirects_and_hangs_up() {
         assert!(error.is_redirect(), "{error}");
         let error = client.get(server.url("/hang")).send().await.unwrap_err();
         assert!(error.is_request() && !error.is_timeout(), "{error}");
+    });
+}
+
+/// `http2` behind `listen` is what old and new versions know.
+#[cfg(feature = "http2")]
+#[test]
+fn nginx_speaks_http_2() {
+    let configuration = CONFIGURATION.replace("@PORT@;", "@PORT@ http2;");
+    let Some(server) = start_with(&configuration) else {
+        return;
+    };
+    let client = || {
+        let builder = Client::builder().no_proxy().http2_prior_knowledge();
+        builder.timeout(Duration::from_secs(20)).build().unwrap()
+    };
+    block_on(async {
+        let many = client();
+        files(&many, &server).await;
+        ranges(&many, &server).await;
+        conditions(&many, &server).await;
+        let url = server.url("/small.txt");
+        let response = many.get(&url).send().await.unwrap();
+        assert_eq!(response.version(), http::Version::HTTP_2);
+        assert_eq!(response.text().await.unwrap(), crate::program::SMALL);
+        assert_eq!(connections(&client(), &url, 30).await, 1);
+        // One that says goodbye after five.
+        let polite = CONFIGURATION.replace("@PORT@;", "@PORT@ http2; keepalive_requests 5;");
+        let polite = start_with(&polite).unwrap();
+        let few = connections(&client(), &polite.url("/small.txt"), 23).await;
+        assert_eq!(few, 5);
+        let request = many.get(server.url("/slow/large.bin"));
+        let request = request.timeout(Duration::from_millis(100));
+        let error = request.send().await.unwrap().bytes().await.unwrap_err();
+        assert!(error.is_timeout() && error.is_body(), "{error}");
+        // The stream alone was reset.
+        many.get(&url).send().await.unwrap();
+        assert_eq!(many.metrics().connections_opened, 1);
     });
 }
