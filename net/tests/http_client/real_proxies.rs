@@ -89,7 +89,9 @@ fn squid() -> Option<Running> {
              visible_hostname squid.test\ncoredump_dir {folder}\nvia on\n"
         )
     };
-    let arguments = |_, file: &str| ["-N", "-f", file].map(str::to_owned).to_vec();
+    // Two of one name share memory, whoever started them, and the second ends the first.
+    let name = format!("heist{}", std::process::id());
+    let arguments = |_, file: &str| ["-N", "-n", &name, "-f", file].map(str::to_owned).to_vec();
     start("squid", configuration, arguments)
 }
 
