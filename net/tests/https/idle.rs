@@ -5,13 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use heist_net::tls::Version;
-use heist_runtime::block_on;
+use heist_runtime::Builder;
 
 use crate::certificates::Authority;
 use crate::server::*;
 
-/// Two requests, and in between the server does this to its connection. Returns how many connections it took.
-fn connections(version: Version, idle: impl Fn(&mut Peer) + Send + Sync + 'static) -> usize {
+/// Two requests, and in between the server does this to its connection. Returns how many connections it took, which
+/// are as many when the client's tasks ran meanwhile, so that it has watched, and when it looks only before it
+/// uses the connection again.
+fn connections(
+    version: Version,
+    idle: impl Fn(&mut Peer) + Clone + Send + Sync + 'static,
+) -> usize {
+    let watched = connections_if(true, version, idle.clone());
+    assert_eq!(connections_if(false, version, idle), watched);
+    watched
+}
+
+fn connections_if(
+    watches: bool,
+    version: Version,
+    idle: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> usize {
     let authority = Authority::new();
     let done = Arc::new(AtomicBool::new(false));
     let flag = done.clone();
@@ -30,15 +45,26 @@ fn connections(version: Version, idle: impl Fn(&mut Peer) + Send + Sync + 'stati
         .max_tls_version(version)
         .build()
         .unwrap();
-    block_on(async {
-        assert_eq!(get(&client, &server.url("/")).await.unwrap(), "hello");
+    let url = server.url("/");
+    let test = async move {
+        assert_eq!(get(&client, &url).await.unwrap(), "hello");
         while !done.load(Ordering::SeqCst) {
-            heist_sync::time::sleep(millis(5)).await;
+            pause(watches, 5).await;
         }
-        heist_sync::time::sleep(millis(20)).await;
-        assert_eq!(get(&client, &server.url("/")).await.unwrap(), "hello");
-    });
+        pause(watches, 20).await;
+        assert_eq!(get(&client, &url).await.unwrap(), "hello");
+    };
+    // What blocks the only worker keeps the client's task from watching.
+    let runtime = Builder::new().worker_threads(1).build().unwrap();
+    runtime.block_on(async { heist_runtime::spawn(test).await.unwrap() });
     server.connections()
+}
+
+async fn pause(lets_others_run: bool, time: u64) {
+    match lets_others_run {
+        true => heist_sync::time::sleep(millis(time)).await,
+        false => std::thread::sleep(millis(time)),
+    }
 }
 
 #[test]
