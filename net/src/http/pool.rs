@@ -20,7 +20,7 @@
 //!
 //! One mutex, held for a few dozen instructions; connections are dropped and tasks woken after it
 //! is released. A waiter's own mutex is only ever locked inside it, or alone. (The pool is one
-//! shard: see `ARCHITECTURE.md` for what that costs.)
+//! shard; what it costs many workers has not been measured.)
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
