@@ -13,7 +13,7 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -156,6 +156,44 @@ fn spawned_tasks_get_their_turn_beside_a_chain_of_wakes() {
                 over.store(true, Ordering::SeqCst);
             });
         }
+    }
+}
+
+/// Tasks spawned by other threads come in batches, however busy the workers are. (Control: a worker with tasks of its
+/// own that takes one at a time lets these run 32 times for each.)
+#[test]
+fn tasks_spawned_from_outside_get_their_share_of_a_busy_runtime() {
+    const OUTSIDE: usize = 5000;
+    let _alone = alone();
+    let _watchdog = Watchdog::new(
+        "tasks_spawned_from_outside_get_their_share_of_a_busy_runtime",
+        60,
+    );
+    for profile in STEALING {
+        let runtime = runtime(1, profile);
+        let (over, turns) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let handle = runtime.handle();
+        let tasks: Vec<_> = (0..OUTSIDE).map(|_| handle.spawn(async {})).collect();
+        runtime.block_on(async {
+            for _ in 0..2 {
+                let (over, turns) = (over.clone(), turns.clone());
+                drop(spawn(async move {
+                    while !over.load(Ordering::SeqCst) {
+                        turns.fetch_add(1, Ordering::SeqCst);
+                        yield_now().await;
+                    }
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        over.store(true, Ordering::SeqCst);
+        let turns = turns.load(Ordering::SeqCst);
+        assert!(turns < 2 * OUTSIDE, "the others had {turns} turns");
     }
 }
 

@@ -158,24 +158,21 @@ impl Worker {
             || !self.pinned().borrow().is_empty()
     }
 
-    /// Takes one task from the injector, and more into the queue while that is empty. Returns whether
-    /// there was any.
+    /// Takes this worker's share of the injector, up to a batch: also while it has tasks of its own, or those from
+    /// outside would wait for a turn of the injector each. Returns whether there was any.
     pub(crate) fn take_injected(&self) -> bool {
         let injector = &self.shared().injector;
         if injector.is_empty() {
             return false;
         }
         let share = (injector.len() / self.peers().len() + 1).min(INJECTOR_BATCH);
+        let before = self.queue().len();
         loop {
-            let stolen = if self.queue().is_empty() {
-                injector.steal_batch_with_limit_and_pop(self.queue(), share)
-            } else {
-                injector.steal()
-            };
-            match stolen {
-                Steal::Success(task) => {
-                    self.queue().push(task);
-                    bump(&self.counters().injected);
+            match injector.steal_batch_with_limit(self.queue(), share) {
+                Steal::Success(()) => {
+                    // A sibling may have stolen some of them already.
+                    let taken = self.queue().len().saturating_sub(before).max(1);
+                    add(&self.counters().injected, taken as u64);
                     return true;
                 }
                 Steal::Retry => std::hint::spin_loop(),
