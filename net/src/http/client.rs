@@ -7,11 +7,12 @@ use heist_runtime::time::{Instant, Timer};
 use http::Method;
 
 use super::builder::ClientBuilder;
+use super::claim::Connections;
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
 use super::deadline::{Deadline, Silence};
 use super::error::{Error, Phase};
-use super::exchange::{Clocks, Config, Connections, Outcome, exchange};
+use super::exchange::{Clocks, Config, Outcome, exchange};
 #[cfg(feature = "http2")]
 use super::h2::Origins;
 use super::metrics::Metrics;

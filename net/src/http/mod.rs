@@ -21,6 +21,7 @@
 //! | `keeper.rs` | the task that looks after idle connections |
 //! | `h2/` | HTTP/2: many exchanges over one connection (feature `http2`) |
 //! | `flow.rs` | a response under way, over a connection of its own or a shared one |
+//! | `claim.rs` | where a request gets its connection from |
 //! | `exchange.rs` | one request and its response, with the retry of stale connections |
 //! | `coding/` | `gzip` and the like, removed from bodies (features of those names) |
 //! | `body/` | [`Body`]: bytes or a stream, and how it is sent |
@@ -86,6 +87,7 @@ mod keeper;
 #[cfg(feature = "http2")]
 mod h2;
 mod flow;
+mod claim;
 mod exchange;
 mod coding;
 mod prewarm;

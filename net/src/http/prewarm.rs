@@ -6,12 +6,13 @@ use ::url::Url;
 use heist_sync::join_all;
 use http::Method;
 
+use super::claim::{Connections, Opened, open, way};
+#[cfg(feature = "http2")]
+use super::claim::{Found, Way, find_shared, settle};
 use super::connect::Offer;
 use super::deadline::{Deadline, Silence};
 use super::error::Error;
-use super::exchange::{Carrier, Clocks, Config, Connections, Opened, open, way};
-#[cfg(feature = "http2")]
-use super::exchange::{Found, Way, find_shared, settle};
+use super::exchange::{Carrier, Clocks, Config};
 use super::pool::{Checkout, Claim};
 use super::request::Request;
 
