@@ -1,63 +1,137 @@
 //! One page: request, body, links, record. Whatever happens, a record comes out.
 
-use std::time::Duration;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use bytes::{Bytes, BytesMut};
 use heist::net::http::{Client, Response};
 use heist::time::Instant;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use crate::{Failure, FailureKind, HostScope, Job, LinkExtractor, Links, PageUrl, Record};
+use crate::budget::ByteBudget;
+use crate::frontier::Seen;
+use crate::hosts::Outcome;
+use crate::links::directives;
+use crate::scope::Scope;
+use crate::store::{Link, Store};
+use crate::{Failure, FailureKind, Job, LinkExtractor, Links, Page, PageUrl, Record};
 
 /// Redirects followed in a row; RFC 9110 leaves the number open, browsers stop at 20.
 const MAX_REDIRECTS: u8 = 10;
 
+pub(crate) type PageHandler = Box<dyn Fn(&Page) + Send + Sync>;
+pub(crate) type LinkHandler = Box<dyn Fn(Link<'_>) -> bool + Send + Sync>;
+
 /// What every fetch of a crawl shares.
-#[derive(Debug)]
 pub(crate) struct Fetcher {
-    client: Client,
-    scope: HostScope,
-    max_body: u64,
+    pub(crate) client: Client,
+    pub(crate) scope: Scope,
+    pub(crate) max_body: u64,
+    pub(crate) budget: ByteBudget,
+    pub(crate) stores: Vec<Arc<dyn Store>>,
+    pub(crate) on_page: Vec<PageHandler>,
+    pub(crate) on_link: Vec<LinkHandler>,
+    /// Hashes of the pages so far, when pages that equal another are told apart.
+    pub(crate) contents: Option<Contents>,
+}
+
+/// The pages that a crawl has seen, by a keyed hash: whoever makes pages cannot make them collide.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    key: RandomState,
+    seen: Mutex<Seen>,
+}
+
+impl Contents {
+    pub(crate) fn new() -> Self {
+        Self {
+            key: RandomState::new(),
+            seen: Mutex::new(Seen::new()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A page fetched, or failed: its record, and where to go from there.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) record: Record,
-    /// Already limited to the hosts of the crawl.
-    pub(crate) links: Links,
+    /// Those that the crawl follows.
+    pub(crate) links: Vec<PageUrl>,
+    pub(crate) links_complete: bool,
     /// The target of a redirect, also limited.
     pub(crate) redirect: Option<PageUrl>,
+    pub(crate) outcome: Outcome,
+    /// Whether its content is that of a page before.
+    pub(crate) duplicate: bool,
+    /// Why the result of the crawl has a hole.
+    pub(crate) fault: Option<io::Error>,
+}
+
+/// What a fetch gathers besides the record.
+#[derive(Default)]
+struct Draft {
+    headers: HeaderMap,
+    body: BytesMut,
+    links: Links,
+    redirect: Option<PageUrl>,
+    server: Option<std::net::SocketAddr>,
+    busy: bool,
+    retry_after: Option<Duration>,
+    nofollow: bool,
+    noindex: bool,
+    hash: Option<u64>,
 }
 
 impl Fetcher {
-    pub(crate) fn new(client: Client, scope: HostScope, max_body: u64) -> Self {
-        Self {
-            client,
-            scope,
-            max_body,
+    /// Fetches a page. Dropping the future gives the page up; nothing else is affected. Unless it is the `last`
+    /// attempt, a server that is busy is no result: nobody is told.
+    pub(crate) async fn fetch(&self, job: &Job, last: bool) -> Fetched {
+        let (started, at) = (Instant::now(), SystemTime::now());
+        let mut record = blank_record(job);
+        let mut draft = Draft::default();
+        draft.links.complete = true;
+        if let Err(failure) = self.attempt(job, &mut record, &mut draft).await {
+            record.error = Some(failure);
         }
-    }
-
-    /// Fetches a page. Dropping the future gives the page up; nothing else is affected.
-    pub(crate) async fn fetch(&self, job: &Job) -> Fetched {
-        let started = Instant::now();
+        record.elapsed_ms = milliseconds(started.elapsed());
+        let outcome = outcome(&record, &draft);
         let mut fetched = Fetched {
-            record: blank_record(job),
-            links: Links {
-                urls: Vec::new(),
-                complete: true,
-            },
-            redirect: None,
+            record,
+            links: Vec::new(),
+            links_complete: draft.links.complete,
+            redirect: draft.redirect.take(),
+            outcome,
+            duplicate: false,
+            fault: None,
         };
-        if let Err(failure) = self.attempt(job, &mut fetched).await {
-            fetched.record.error = Some(failure);
+        if matches!(outcome, Outcome::Busy(_)) && !last {
+            return fetched;
         }
-        fetched.record.elapsed_ms = milliseconds(started.elapsed());
+        fetched.duplicate = self.is_duplicate(draft.hash);
+        if !fetched.duplicate && !draft.nofollow {
+            fetched.links = self.choose(job, &draft.links.urls);
+        }
+        self.tell(job, &mut fetched, draft, at).await;
         fetched
     }
 
-    async fn attempt(&self, job: &Job, fetched: &mut Fetched) -> Result<(), Failure> {
+    async fn attempt(
+        &self,
+        job: &Job,
+        record: &mut Record,
+        draft: &mut Draft,
+    ) -> Result<(), Failure> {
         let url = job.url.to_url();
         let mut response = self
             .client
@@ -67,12 +141,14 @@ impl Fetcher {
             .await
             .map_err(|error| Failure::from(&error))?;
         let status = response.status();
-        fetched.record.status = Some(status.as_u16());
+        record.status = Some(status.as_u16());
+        draft.server = response.remote_addr();
+        self.read_head(&response, draft);
 
         let verdict = if status.is_success() {
             Ok(())
         } else {
-            self.follow(job, &url, &response, fetched)
+            self.follow(job, &url, &response, record, draft)
         };
         let extractor = verdict
             .is_ok()
@@ -81,8 +157,23 @@ impl Fetcher {
             .filter(|_| status.is_success())
             .and_then(|content_type| LinkExtractor::for_page(&url, content_type));
         // The body is read to its end even when nobody wants it: the connection is worth keeping.
-        self.read(&mut response, extractor, fetched).await?;
+        self.read(&mut response, extractor, record, draft).await?;
         verdict
+    }
+
+    /// What the head says to a crawler.
+    fn read_head(&self, response: &Response, draft: &mut Draft) {
+        if matches!(response.status().as_u16(), 429 | 503) {
+            draft.busy = true;
+            draft.retry_after = header(response, "retry-after").and_then(retry_after);
+        }
+        if let Some(list) = header(response, "x-robots-tag") {
+            // A directive may be meant for one crawler only: `name: nofollow`. Those are for others.
+            (draft.nofollow, draft.noindex) = directives(list);
+        }
+        if !self.stores.is_empty() || !self.on_page.is_empty() {
+            draft.headers = response.headers().clone();
+        }
     }
 
     /// Decides what a status other than success means.
@@ -91,7 +182,8 @@ impl Fetcher {
         job: &Job,
         url: &Url,
         response: &Response,
-        fetched: &mut Fetched,
+        record: &mut Record,
+        draft: &mut Draft,
     ) -> Result<(), Failure> {
         let status = response.status();
         let moved = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -109,12 +201,12 @@ impl Fetcher {
             );
             return Err(Failure::new(FailureKind::Redirect, message));
         };
-        fetched.record.redirect = Some(target.to_string());
+        record.redirect = Some(target.to_string());
         if job.redirects >= MAX_REDIRECTS {
             let message = format!("more than {MAX_REDIRECTS} redirects in a row");
             return Err(Failure::new(FailureKind::Redirect, message));
         }
-        fetched.redirect = self.scope.allows(&target.to_url()).then_some(target);
+        draft.redirect = self.scope.allows(&target).then_some(target);
         Ok(())
     }
 
@@ -122,8 +214,14 @@ impl Fetcher {
         &self,
         response: &mut Response,
         mut extractor: Option<LinkExtractor>,
-        fetched: &mut Fetched,
+        record: &mut Record,
+        draft: &mut Draft,
     ) -> Result<(), Failure> {
+        let keep = !self.on_page.is_empty() || self.stores.iter().any(|store| store.wants_bodies());
+        let mut hasher = self
+            .contents
+            .as_ref()
+            .map(|contents| contents.key.build_hasher());
         // A page may come compressed. Its record counts what was sent; the limit holds for what it is, too.
         let mut decoded = 0;
         let outcome = loop {
@@ -133,25 +231,131 @@ impl Fetcher {
                 Err(error) => break Err(body_failure(&error)),
             };
             decoded += chunk.len() as u64;
-            fetched.record.content_length = response.received_bytes();
-            if decoded.max(fetched.record.content_length) > self.max_body {
+            if let Err(failure) = self.count(response.received_bytes(), record) {
+                break Err(failure);
+            }
+            if decoded.max(record.content_length) > self.max_body {
                 let message = format!("the body is larger than {} bytes", self.max_body);
                 break Err(Failure::new(FailureKind::TooLarge, message));
             }
             if let Some(extractor) = &mut extractor {
                 extractor.feed(&chunk);
             }
+            if let Some(hasher) = &mut hasher {
+                hasher.write(&chunk);
+            }
+            if keep {
+                draft.body.extend_from_slice(&chunk);
+            }
         };
         // The links of a page that broke off lead to pages all the same.
         if let Some(extractor) = extractor {
-            fetched.links = extractor.finish();
-            fetched
-                .links
-                .urls
-                .retain(|link| self.scope.allows(&link.to_url()));
+            draft.links = extractor.finish();
+            draft.noindex |= draft.links.noindex;
+            draft.hash = hasher
+                .filter(|_| outcome.is_ok())
+                .map(|hasher| hasher.finish());
         }
         outcome
     }
+
+    /// Counts what has arrived, as far as the crawl may have it.
+    fn count(&self, received: u64, record: &mut Record) -> Result<(), Failure> {
+        let more = received.saturating_sub(record.content_length);
+        let granted = self.budget.take(more);
+        record.content_length += granted;
+        if granted < more {
+            let message = "the crawl has received all the bytes that it may";
+            return Err(Failure::new(FailureKind::Limit, message));
+        }
+        Ok(())
+    }
+
+    fn is_duplicate(&self, hash: Option<u64>) -> bool {
+        let (Some(contents), Some(hash)) = (&self.contents, hash) else {
+            return false;
+        };
+        !contents
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hash)
+    }
+
+    /// The links that are followed, after every handler has seen every link.
+    fn choose(&self, job: &Job, links: &[PageUrl]) -> Vec<PageUrl> {
+        let follow = |to: &&PageUrl| {
+            let in_scope = self.scope.allows(to);
+            let link = Link {
+                from: &job.url,
+                to,
+                depth: job.depth.saturating_add(1),
+                in_scope,
+            };
+            let mut wanted = in_scope;
+            for handler in &self.on_link {
+                wanted &= handler(link);
+            }
+            wanted
+        };
+        links.iter().filter(follow).cloned().collect()
+    }
+
+    /// Shows the page to whoever wants to see it.
+    async fn tell(&self, job: &Job, fetched: &mut Fetched, draft: Draft, at: SystemTime) {
+        if self.stores.is_empty() && self.on_page.is_empty() {
+            return;
+        }
+        let page = Page {
+            url: job.url.clone(),
+            record: fetched.record.clone(),
+            headers: draft.headers,
+            body: Bytes::from(draft.body),
+            links: draft.links.urls,
+            canonical: draft.links.canonical,
+            noindex: draft.noindex,
+            at,
+            server: draft.server,
+        };
+        for handler in &self.on_page {
+            handler(&page);
+        }
+        for store in &self.stores {
+            if let Err(error) = store.store(&page).await {
+                fetched.fault = Some(error);
+                return;
+            }
+        }
+    }
+}
+
+/// What the fate of the page says about its host.
+fn outcome(record: &Record, draft: &Draft) -> Outcome {
+    if draft.busy {
+        return Outcome::Busy(draft.retry_after);
+    }
+    match record.error.as_ref().map(Failure::kind) {
+        None | Some(FailureKind::Redirect | FailureKind::TooLarge | FailureKind::Request) => {
+            Outcome::Fine
+        }
+        Some(FailureKind::Status) if record.status.is_some_and(|status| status < 500) => {
+            Outcome::Fine
+        }
+        Some(FailureKind::Limit | FailureKind::Cancelled | FailureKind::Robots) => {
+            Outcome::Abandoned
+        }
+        Some(_) => Outcome::Failed,
+    }
+}
+
+/// The value of `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// Whatever goes wrong after the head has arrived is the body's failure, or a lack of time.
@@ -185,11 +389,11 @@ pub(crate) fn milliseconds(elapsed: Duration) -> f64 {
 
 /// A header as text. Read from the head as it arrived: making a map of all headers for the sake
 /// of one would cost more than the rest of the parsing.
-fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+pub(crate) fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
     std::str::from_utf8(response.header(name)?).ok()
 }
 
-fn describe(status: StatusCode) -> String {
+pub(crate) fn describe(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),

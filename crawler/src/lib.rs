@@ -4,14 +4,14 @@
 //! something that hands out [`Record`]s:
 //!
 //! ```
-//! use heist_crawler::{Crawl, End, Site, SiteServer};
+//! use heist_crawler::{Crawler, End, Site, SiteServer};
 //!
 //! heist::block_on(async {
 //!     // A site to crawl: 20 linked pages, served on loopback by Heist's own TCP.
 //!     let site = Site::new(20, 7);
 //!     let server = SiteServer::start("127.0.0.1:0", site.clone(), None).await?;
 //!
-//!     let mut crawl = Crawl::builder().seed(server.url())?.concurrency(4).build()?;
+//!     let mut crawl = Crawler::builder().seed(server.url())?.concurrency(4).build()?;
 //!     let mut bytes = 0;
 //!     while let Some(record) = crawl.next().await {
 //!         assert_eq!(record.error, None);
@@ -26,44 +26,65 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`Crawler::run`] does the same for crawls whose work is done by handlers for pages and links
+//! ([`CrawlerBuilder::on_page`], [`CrawlerBuilder::on_link`]) and by [`Store`]s.
+//!
 //! What it promises:
 //!
 //! - One record per page, whatever happens to it. A failure is a record with a [`Failure`] and
 //!   never ends the crawl.
 //! - No page is fetched twice: addresses are normalised ([`PageUrl`]) and remembered
 //!   ([`Frontier`]).
-//! - Limits are exact: never one page more than [`CrawlBuilder::max_pages`], never more fetches
-//!   at a time than [`CrawlBuilder::concurrency`].
+//! - It is polite: `robots.txt` is followed ([`Robots`]), and no host or address is asked more often than
+//!   [`Politeness`] says, or than the server can take.
+//! - Limits are exact: never one page, byte or level more than the builder was told, never more fetches
+//!   at a time than [`CrawlerBuilder::concurrency`].
+//! - Memory is bounded: pages that wait go to the disk, and a page that was seen costs 10 to 16 bytes.
+//! - Nothing is lost: with a [journal](CrawlerBuilder::journal) it goes on after kill -9.
 //! - It ends by itself, and [`StopHandle`] ends it sooner.
-//! - It stays on the hosts of its seeds ([`HostScope`]), also across redirects.
+//! - It stays on the hosts of its seeds ([`Reach`]), also across redirects.
 //!
 //! The parts, in reading order:
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `page_url` | addresses: one spelling per page, and which hosts count |
-//! | `frontier` | which page comes next, and which were seen |
+//! | `page_url`, `scope` | addresses: one spelling per page, and which of them count |
+//! | `frontier` | which page of a host comes next, and which were seen |
+//! | `robots` | what a site allows |
 //! | `links` | links out of HTML while it arrives |
 //! | `record` | the outcome of one page |
 //! | `summary` | the outcome of all |
+//! | `page`, `store` | pages as handlers and stores see them |
+//! | `hosts` | whose turn it is |
 //! | `options` | what a crawl is told before it starts |
-//! | `fetch` | one page, from request to record |
+//! | `budget`, `fetch` | one page, from request to record |
+//! | `greet` | the first questions to a host |
+//! | `journal` | what outlives the process |
 //! | `mailbox` | the way from the fetches to the loop |
-//! | `crawl` | the loop |
+//! | `crawler` | the loop |
 //! | `site` | the embedded site and its server |
 //! | `output`, `progress`, `signals`, `args`, `program` | the command line |
 
 #![forbid(unsafe_code)]
 
 mod page_url;
+mod scope;
 mod frontier;
+mod robots;
 mod links;
 mod record;
 mod summary;
+mod page;
+mod store;
+mod hosts;
+mod error;
 mod options;
+mod budget;
 mod fetch;
+mod greet;
+mod journal;
 mod mailbox;
-mod crawl;
+mod crawler;
 mod site;
 mod output;
 mod progress;
@@ -72,14 +93,21 @@ mod args;
 mod program;
 
 pub use self::args::Args;
-pub use self::crawl::{Crawl, StopHandle};
-pub use self::frontier::{Frontier, Job, MemoryFrontier, Offer};
+pub use self::crawler::{Crawler, StopHandle};
+pub use self::error::BuildError;
+pub use self::frontier::{Frontier, Job, Offer, QueueFrontier};
+pub use self::hosts::Politeness;
+pub use self::journal::journal_records;
 pub use self::links::{LinkExtractor, Links};
-pub use self::options::{CrawlBuilder, USER_AGENT};
+pub use self::options::{CrawlerBuilder, USER_AGENT};
 pub use self::output::JsonLines;
+pub use self::page::Page;
 pub use self::page_url::{HostScope, MAX_URL_LENGTH, PageUrl, UrlError};
 pub use self::program::run;
 pub use self::progress::Progress;
 pub use self::record::{Failure, FailureKind, Record, UnknownKind};
+pub use self::robots::{MAX_ROBOTS, Robots};
+pub use self::scope::Reach;
 pub use self::site::{DelayRange, DelayRangeError, Site, SiteServer};
+pub use self::store::{Link, Store, StoreFuture};
 pub use self::summary::{End, Summary};

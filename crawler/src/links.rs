@@ -19,9 +19,13 @@ use crate::PageUrl;
 /// What the parser may hold at once: one token, so one attribute of a `data:` link.
 const PARSER_MEMORY: usize = 8 << 20;
 
-/// The elements that lead to other pages, and the one that says where they lead from.
+/// Bytes of the longest byte order mark.
+const LONGEST_MARK: usize = 3;
+
+/// The elements that lead to other pages, the one that says where they lead from, and the one that says whether
+/// they are to be followed.
 static LINKING: LazyLock<Selector> = LazyLock::new(|| {
-    "a[href], area[href], link[href][rel], iframe[src], frame[src], base[href]"
+    "a[href], area[href], link[href][rel], iframe[src], frame[src], base[href], meta[name][content]"
         .parse()
         .expect("the selector is constant and well-formed")
 });
@@ -47,6 +51,10 @@ static LINKING: LazyLock<Selector> = LazyLock::new(|| {
 pub struct LinkExtractor {
     page: Url,
     found: Arc<Mutex<Found>>,
+    /// What the header says.
+    encoding: &'static Encoding,
+    /// The first bytes, until there are enough to see a byte order mark; then nothing any more.
+    start: Option<Vec<u8>>,
     /// Turns UTF-16 and the like into UTF-8, which the parser needs to recognise a tag.
     decoder: Option<Decoder>,
     /// Gone after the parser gave up: it may not be fed again.
@@ -62,6 +70,10 @@ pub struct Links {
     /// Whether the whole page was read. The parser gives up on a single tag of several
     /// megabytes; the links before it are kept.
     pub complete: bool,
+    /// What the page says its address is.
+    pub canonical: Option<PageUrl>,
+    /// Whether the page asks not to be put into an index.
+    pub noindex: bool,
 }
 
 /// What the handlers gather. Links are resolved at the end, when the base is known for sure.
@@ -69,6 +81,9 @@ pub struct Links {
 struct Found {
     base: Option<String>,
     hrefs: Vec<String>,
+    canonical: Option<String>,
+    nofollow: bool,
+    noindex: bool,
 }
 
 impl LinkExtractor {
@@ -77,6 +92,19 @@ impl LinkExtractor {
     #[must_use]
     pub fn for_page(page: &Url, content_type: &str) -> Option<Self> {
         let encoding = html_encoding(content_type)?;
+        Some(Self {
+            page: page.clone(),
+            found: Arc::default(),
+            encoding,
+            start: Some(Vec::new()),
+            decoder: None,
+            parser: None,
+            complete: true,
+        })
+    }
+
+    /// Makes the parser, once the encoding is known.
+    fn begin(&mut self, encoding: &'static Encoding) {
         let (decoder, parsed_as) = match AsciiCompatibleEncoding::new(encoding) {
             Some(encoding) => (None, encoding),
             None => (
@@ -84,8 +112,7 @@ impl LinkExtractor {
                 AsciiCompatibleEncoding::utf_8(),
             ),
         };
-        let found = Arc::new(Mutex::new(Found::default()));
-        let sink = Arc::clone(&found);
+        let sink = Arc::clone(&self.found);
         let handlers = ElementContentHandlers::default().element(
             move |element: &mut Element<'_, '_, SendHandlerTypes>| {
                 sink.lock()
@@ -104,18 +131,30 @@ impl LinkExtractor {
             )
             // A tag in an odd place is no reason to lose a page.
             .with_strict(false);
-        let parser = Some(HtmlRewriter::new(settings, Discard));
-        Some(Self {
-            page: page.clone(),
-            found,
-            decoder,
-            parser,
-            complete: true,
-        })
+        self.parser = Some(HtmlRewriter::new(settings, Discard));
+        self.decoder = decoder;
     }
 
     /// Reads the next bytes of the page. They may break off anywhere.
     pub fn feed(&mut self, chunk: &[u8]) {
+        let Some(mut start) = self.start.take() else {
+            return self.read(chunk);
+        };
+        // Most pages come in chunks of kilobytes, which need no copy.
+        if start.is_empty() && chunk.len() >= LONGEST_MARK {
+            self.begin(Encoding::for_bom(chunk).map_or(self.encoding, |(found, _)| found));
+            return self.read(chunk);
+        }
+        start.extend_from_slice(chunk);
+        if start.len() < LONGEST_MARK {
+            self.start = Some(start);
+            return;
+        }
+        self.begin(Encoding::for_bom(&start).map_or(self.encoding, |(found, _)| found));
+        self.read(&start);
+    }
+
+    fn read(&mut self, chunk: &[u8]) {
         match self.decoder.take() {
             None => self.parse(chunk),
             Some(mut decoder) => {
@@ -128,6 +167,10 @@ impl LinkExtractor {
     /// Ends the page and resolves its links.
     #[must_use]
     pub fn finish(mut self) -> Links {
+        if let Some(start) = self.start.take() {
+            self.begin(Encoding::for_bom(&start).map_or(self.encoding, |(found, _)| found));
+            self.read(&start);
+        }
         if let Some(mut decoder) = self.decoder.take() {
             self.transcode(&mut decoder, b"", true);
         }
@@ -140,16 +183,23 @@ impl LinkExtractor {
         let base = base
             .filter(|base| !base.cannot_be_a_base())
             .unwrap_or(self.page);
+        let resolve = |href: &String| PageUrl::new(base.join(href).ok()?).ok();
         let mut known = HashSet::new();
-        let urls = found
-            .hrefs
+        let followed = if found.nofollow {
+            &[]
+        } else {
+            &found.hrefs[..]
+        };
+        let urls = followed
             .iter()
-            .filter_map(|href| PageUrl::new(base.join(href).ok()?).ok())
+            .filter_map(resolve)
             .filter(|url| known.insert(url.clone()))
             .collect();
         Links {
             urls,
             complete: self.complete,
+            canonical: found.canonical.as_ref().and_then(resolve),
+            noindex: found.noindex,
         }
     }
 
@@ -203,11 +253,33 @@ impl Found {
             // Only the first base counts.
             "base" => self.base = self.base.take().or_else(|| value("href")),
             "a" | "area" if !rel("nofollow") => self.hrefs.extend(value("href")),
-            "link" if rel("canonical") => self.hrefs.extend(value("href")),
+            "link" if rel("canonical") => {
+                let href = value("href");
+                self.canonical = self.canonical.take().or_else(|| href.clone());
+                self.hrefs.extend(href);
+            }
+            "meta"
+                if value("name").is_some_and(|name| name.trim().eq_ignore_ascii_case("robots")) =>
+            {
+                let (nofollow, noindex) = directives(&value("content").unwrap_or_default());
+                self.nofollow |= nofollow;
+                self.noindex |= noindex;
+            }
             "iframe" | "frame" => self.hrefs.extend(value("src")),
             _ => {}
         }
     }
+}
+
+/// Whether a list of directives, of `meta name=robots` or `X-Robots-Tag`, says `nofollow`, and `noindex`.
+pub(crate) fn directives(list: &str) -> (bool, bool) {
+    let says = |word: &str| {
+        list.split(',').any(|entry| {
+            let entry = entry.trim();
+            entry.eq_ignore_ascii_case(word) || entry.eq_ignore_ascii_case("none")
+        })
+    };
+    (says("nofollow"), says("noindex"))
 }
 
 fn has_word(list: &str, word: &str) -> bool {
@@ -217,17 +289,10 @@ fn has_word(list: &str, word: &str) -> bool {
 
 /// The character encoding that a `Content-Type` names for HTML; `None` for other types.
 fn html_encoding(content_type: &str) -> Option<&'static Encoding> {
-    let mut parts = content_type.split(';');
-    let essence = parts.next()?.trim();
+    let essence = content_type.split(';').next()?.trim();
     let html = essence.eq_ignore_ascii_case("text/html")
         || essence.eq_ignore_ascii_case("application/xhtml+xml");
-    html.then(|| {
-        parts
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .and_then(|(_, label)| Encoding::for_label(label.trim().trim_matches('"').as_bytes()))
-            .unwrap_or(UTF_8)
-    })
+    html.then(|| crate::page::charset(content_type).unwrap_or(UTF_8))
 }
 
 /// The rewriter copies its input to its output; nobody wants it here.
@@ -364,6 +429,49 @@ mod tests {
             extract("text/html; charset=utf-16be", [&bytes[..]])
                 .urls
                 .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_outweighs_the_header() {
+        let html = "\u{feff}<a href='/caf\u{e9}'>x</a>";
+        let utf_16: Vec<u8> = html.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [utf_16.as_slice(), html.as_bytes()] {
+            for size in [1, 2, 3, 1000] {
+                let links = extract("text/html; charset=iso-8859-1", bytes.chunks(size));
+                let urls: Vec<_> = links.urls.iter().map(PageUrl::as_str).collect();
+                assert_eq!(urls, ["http://example.org/caf%C3%A9"], "chunks of {size}");
+            }
+        }
+        assert_eq!(extract("text/html", [&b"ab"[..]]).urls.len(), 0);
+    }
+
+    #[test]
+    fn a_page_may_say_that_its_links_are_not_to_be_followed() {
+        let html = |content: &str| {
+            format!(
+                "<link rel=canonical href=/c><meta name=Robots content='{content}'><a href=x>x</a>"
+            )
+        };
+        for (content, links, noindex) in [
+            ("index, follow", 2, false),
+            ("NOFOLLOW", 0, false),
+            ("noindex,nofollow", 0, true),
+            ("noindex", 2, true),
+            ("none", 0, true),
+            ("nofollowing", 2, false),
+        ] {
+            let found = extract("text/html", [html(content).as_bytes()]);
+            assert_eq!(
+                (found.urls.len(), found.noindex),
+                (links, noindex),
+                "{content}"
+            );
+            assert_eq!(found.canonical.unwrap().as_str(), "http://example.org/c");
+        }
+        assert_eq!(
+            urls("<meta name=description content=nofollow><a href=x>x</a>").len(),
             1
         );
     }

@@ -1,13 +1,25 @@
 //! What a crawl is told before it starts.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heist::net::http::{self, Client};
+use heist::net::http::cookie::Jar;
+use heist::net::http::{Client, ClientBuilder, Policy, Proxy};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use regex::Regex;
 
-use crate::crawl::Crawl;
-use crate::fetch::Fetcher;
-use crate::{Frontier, HostScope, Job, MemoryFrontier, Offer, PageUrl, UrlError};
+use crate::budget::ByteBudget;
+use crate::crawler::{Crawler, Limits};
+use crate::fetch::{Contents, Fetcher, LinkHandler, PageHandler};
+use crate::hosts::Hosts;
+use crate::scope::Scope;
+use crate::{
+    BuildError, Frontier, Job, Link, Page, PageUrl, Politeness, QueueFrontier, Reach, Store,
+    UrlError,
+};
 
 /// How a crawler introduces itself unless told otherwise.
 pub const USER_AGENT: &str = concat!(
@@ -18,48 +30,83 @@ pub const USER_AGENT: &str = concat!(
     ")"
 );
 
-/// Sets up a [`Crawl`].
+/// Sets up a [`Crawler`].
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use heist_crawler::Crawl;
+/// use heist_crawler::{Crawler, Politeness};
 ///
-/// let crawl = Crawl::builder()
+/// let crawl = Crawler::builder()
 ///     .seed("https://example.org/docs/")?
+///     .include(r"/docs/")?
 ///     .concurrency(16)
 ///     .max_pages(500)
 ///     .max_depth(4)
 ///     .timeout(Duration::from_secs(10))
+///     .politeness(Politeness::new().delay(Duration::from_millis(250)))
+///     .on_page(|page| println!("{} has {} links", page.url, page.links.len()))
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
-pub struct CrawlBuilder {
+#[must_use = "settings do nothing until the crawl is built"]
+pub struct CrawlerBuilder {
     seeds: Vec<PageUrl>,
-    concurrency: usize,
-    max_pages: u64,
-    max_depth: u32,
+    scope: Scope,
+    limits: Limits,
+    per_host: u64,
+    bytes: u64,
     max_body: u64,
     timeout: Duration,
     user_agent: String,
+    headers: HeaderMap,
+    cookies: Option<Arc<Jar>>,
+    proxies: Option<Vec<Proxy>>,
+    public_only: bool,
+    compression: bool,
+    unique_content: bool,
+    politeness: Politeness,
+    journal: Option<PathBuf>,
     frontier: Option<Box<dyn Frontier>>,
+    stores: Vec<Arc<dyn Store>>,
+    on_page: Vec<PageHandler>,
+    on_link: Vec<LinkHandler>,
 }
 
-impl CrawlBuilder {
+impl CrawlerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             seeds: Vec::new(),
-            concurrency: 64,
-            max_pages: u64::MAX,
-            max_depth: u32::MAX,
+            scope: Scope::default(),
+            limits: Limits {
+                concurrency: 64,
+                pages: u64::MAX,
+                depth: u32::MAX,
+                time: None,
+                retries: 2,
+                agent: "".into(),
+                sitemaps: false,
+            },
+            per_host: u64::MAX,
+            bytes: u64::MAX,
             max_body: 64 << 20,
             timeout: Duration::from_secs(30),
             user_agent: USER_AGENT.to_owned(),
+            headers: HeaderMap::new(),
+            cookies: None,
+            proxies: None,
+            public_only: false,
+            compression: true,
+            unique_content: false,
+            politeness: Politeness::new(),
+            journal: None,
             frontier: None,
+            stores: Vec::new(),
+            on_page: Vec::new(),
+            on_link: Vec::new(),
         }
     }
 
-    /// Adds a page to start from, and allows its host.
+    /// Adds a page to start from, and allows its host. It is fetched whatever the patterns are.
     ///
     /// # Errors
     ///
@@ -69,90 +116,294 @@ impl CrawlBuilder {
         Ok(self)
     }
 
-    /// At most this many fetches at a time, from one to a million. The default is 64.
-    #[must_use]
-    pub fn concurrency(mut self, fetches: usize) -> Self {
-        self.concurrency = fetches.clamp(1, 1_000_000);
+    /// How far the crawl goes from its seeds. The default is [`Reach::Host`].
+    pub fn reach(mut self, reach: Reach) -> Self {
+        self.scope.reach = reach;
         self
     }
 
-    /// Fetches no page beyond this number. Failures and redirects count. No limit by default.
-    #[must_use]
+    /// Follows links only to addresses that this regular expression, or another one named in this way, finds a match
+    /// in. Without any, all are followed.
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular expression.
+    pub fn include(mut self, pattern: &str) -> Result<Self, regex::Error> {
+        self.scope.include.push(Regex::new(pattern)?);
+        Ok(self)
+    }
+
+    /// Follows no links to addresses that this regular expression finds a match in.
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular expression.
+    pub fn exclude(mut self, pattern: &str) -> Result<Self, regex::Error> {
+        self.scope.exclude.push(Regex::new(pattern)?);
+        Ok(self)
+    }
+
+    /// At most this many fetches at a time, from one to a million. The default is 64.
+    pub fn concurrency(mut self, fetches: usize) -> Self {
+        self.limits.concurrency = fetches.clamp(1, 1_000_000);
+        self
+    }
+
+    /// Fetches no page beyond this number. Failures and redirects count; `robots.txt` files, pages that those
+    /// disallow, and second tries of a page do not. No limit by default.
     pub fn max_pages(mut self, pages: u64) -> Self {
-        self.max_pages = pages;
+        self.limits.pages = pages;
+        self
+    }
+
+    /// Fetches no page beyond this number from any one host. No limit by default.
+    pub fn max_pages_per_host(mut self, pages: u64) -> Self {
+        self.per_host = pages;
         self
     }
 
     /// Follows no link from a page this many links away from its seed: 0 fetches the seeds only.
-    /// No limit by default.
-    #[must_use]
+    /// No limit by default. With one, the crawl goes level by level, so that it finds every page within reach.
     pub fn max_depth(mut self, links: u32) -> Self {
-        self.max_depth = links;
+        self.limits.depth = links;
+        self
+    }
+
+    /// Ends the crawl when so many bytes of bodies, as they were sent, have been taken in, in the middle of a page if
+    /// need be: the sum over all records is never more. No limit by default.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Ends the crawl after this time. What is in flight then is cancelled. No limit by default.
+    pub fn max_time(mut self, time: Duration) -> Self {
+        self.limits.time = Some(time);
         self
     }
 
     /// Gives up on a body larger than this number of bytes. The default is 64 MiB.
-    #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.max_body = bytes;
         self
     }
 
     /// Time for one page, from connecting to the last byte. The default is 30 seconds.
-    #[must_use]
     pub fn timeout(mut self, per_page: Duration) -> Self {
         self.timeout = per_page;
         self
     }
 
-    /// The `User-Agent` header. The default is [`USER_AGENT`].
-    #[must_use]
+    /// How often a page is asked for again whose server is busy (429 or 503), after the time that it asks for or a
+    /// growing one. The default is twice.
+    pub fn retries(mut self, times: u32) -> Self {
+        self.limits.retries = times;
+        self
+    }
+
+    /// How considerate the crawl is. The default is that of [`Politeness`].
+    pub fn politeness(mut self, politeness: Politeness) -> Self {
+        self.politeness = politeness;
+        self
+    }
+
+    /// The `User-Agent` header, and with its first word the name that is looked for in `robots.txt`. The default is
+    /// [`USER_AGENT`].
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = name.into();
         self
     }
 
-    /// Uses this frontier in place of a [`MemoryFrontier`]. What it holds already is crawled
-    /// too, as far as it lies on the hosts of the seeds.
-    #[must_use]
+    /// A header of every request, also to other hosts than those of the seeds if the crawl goes there. Named twice,
+    /// the last one counts.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The value of the `Authorization` header of every request, such as `Basic dTpw`. It goes to every host of the
+    /// crawl: use it with [`Reach::Host`] and seeds on one host.
+    pub fn authorization(self, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.header(AUTHORIZATION, value)
+    }
+
+    /// Keeps the cookies of responses in `jar`, and sends those that are in it. By default there are none.
+    pub fn cookies(mut self, jar: Arc<Jar>) -> Self {
+        self.cookies = Some(jar);
+        self
+    }
+
+    /// Adds a proxy. By default, those of the environment are used.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxies.get_or_insert_default().push(proxy);
+        self
+    }
+
+    /// Uses no proxy, not even one of the environment.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxies = Some(Vec::new());
+        self
+    }
+
+    /// Refuses to connect to addresses of this machine and of private networks, whatever name or redirect leads
+    /// there. For crawls whose seeds or links come from strangers. The default is false.
+    pub fn block_private_addresses(mut self, block: bool) -> Self {
+        self.public_only = block;
+        self
+    }
+
+    /// Whether pages may be sent compressed. The default is true.
+    pub fn compression(mut self, allow: bool) -> Self {
+        self.compression = allow;
+        self
+    }
+
+    /// Follows no links of a page whose content, byte by byte, is that of a page before. That ends many traps, and
+    /// misses the pages that two equal pages in different folders link to by relative addresses. The default is false.
+    pub fn unique_content(mut self, unique: bool) -> Self {
+        self.unique_content = unique;
+        self
+    }
+
+    /// Whether sitemaps are read: those that `robots.txt` files name where those are followed, and `/sitemap.xml` of
+    /// the hosts of the seeds. A sitemap is a page like others, with a record; what it names is as deep as itself.
+    /// The default is false.
+    pub fn sitemaps(mut self, read: bool) -> Self {
+        self.limits.sitemaps = read;
+        self
+    }
+
+    /// Notes in this file what was found and done. If it exists, the crawl goes on from there.
+    ///
+    /// After whatever ended a crawl, kill -9 included, nothing is lost, and nothing is fetched twice but what was in
+    /// flight. Pages, hosts and limits of pages count over all runs; time and bytes count anew.
+    pub fn journal(mut self, path: impl Into<PathBuf>) -> Self {
+        self.journal = Some(path.into());
+        self
+    }
+
+    /// Uses this frontier in place of a [`QueueFrontier`]. What it holds already is crawled too.
     pub fn frontier(mut self, frontier: Box<dyn Frontier>) -> Self {
         self.frontier = Some(frontier);
         self
     }
 
-    /// Makes the crawl. It starts at the first [`Crawl::next`].
+    /// Gives every page to a store, behind those that were added before.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.stores.push(store);
+        self
+    }
+
+    /// Calls a function for every page, failed ones included, before its record is handed out. It runs in the task
+    /// that fetched the page, beside those of other pages; what takes long, or waits, is better a [`Store`].
+    pub fn on_page(mut self, handler: impl Fn(&Page) + Send + Sync + 'static) -> Self {
+        self.on_page.push(Box::new(handler));
+        self
+    }
+
+    /// Calls a function for every link of every page, those that are not followed included. A link is followed if it
+    /// is in the scope of the crawl and every such function says true.
+    pub fn on_link(mut self, handler: impl Fn(Link<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.on_link.push(Box::new(handler));
+        self
+    }
+
+    /// Makes the crawl. It starts at the first [`Crawler::next`]. A journal is read here, which blocks.
     ///
     /// # Errors
     ///
-    /// The HTTP client's error when it cannot be set up, for instance because the user agent is
-    /// no valid header value.
-    pub fn build(self) -> Result<Crawl, http::Error> {
-        let client = Client::builder()
+    /// [`BuildError`] when the HTTP client cannot be set up, for instance because the user agent is no valid header
+    /// value, or the journal cannot be used.
+    pub fn build(mut self) -> Result<Crawler, BuildError> {
+        let client = self.client()?;
+        let mut politeness = self.politeness.clone();
+        if self
+            .proxies
+            .as_ref()
+            .is_some_and(|proxies| !proxies.is_empty())
+        {
+            // The proxy knows the address of a host, and nobody here does.
+            politeness = politeness
+                .per_address(usize::MAX)
+                .address_delay(Duration::ZERO);
+        }
+        for seed in &self.seeds {
+            self.scope.allow_seed(seed);
+        }
+        let fetcher = Fetcher {
+            client,
+            scope: self.scope,
+            max_body: self.max_body,
+            budget: ByteBudget::new(self.bytes),
+            stores: self.stores,
+            on_page: self.on_page,
+            on_link: self.on_link,
+            contents: self.unique_content.then(Contents::new),
+        };
+        let frontier = self
+            .frontier
+            .unwrap_or_else(|| Box::new(QueueFrontier::new()));
+        let hosts = Hosts::new(politeness, self.per_host);
+        self.limits.agent = self.user_agent.into();
+        let sitemaps = self.limits.sitemaps;
+        let mut crawl = Crawler::new(Arc::new(fetcher), frontier, hosts, self.limits);
+        crawl.adopt();
+        if let Some(path) = self.journal {
+            crawl
+                .resume(&path)
+                .map_err(|error| BuildError::journal(path, error))?;
+        }
+        for seed in self.seeds {
+            let map = sitemaps.then(|| format!("{}/sitemap.xml", seed.origin()));
+            crawl.offer(Job::seed(seed));
+            if let Some(Ok(map)) = map.map(|map| map.parse()) {
+                crawl.offer(Job::seed(map));
+            }
+        }
+        Ok(crawl)
+    }
+
+    fn client(&self) -> Result<Client, BuildError> {
+        let mut client = Client::builder()
             .user_agent(&self.user_agent)
+            .default_headers(self.headers.clone())
             .timeout(self.timeout)
             // A connection for every fetch stays open between two pages.
-            .pool_max_idle(self.concurrency)
+            .pool_max_idle(self.limits.concurrency)
+            .block_private_addresses(self.public_only)
             // A redirect is a page of its own here: it has a record and counts once.
-            .redirect(http::Policy::none())
-            .build()?;
-        // One page more than can be fetched is remembered, to know that the limit was reached.
-        let limit = self.max_pages.saturating_add(1);
-        let mut frontier = self
-            .frontier
-            .unwrap_or_else(|| Box::new(MemoryFrontier::with_limit(limit)));
-        let mut scope = HostScope::new();
-        for seed in self.seeds {
-            scope.allow(&seed.to_url());
-            // A seed named twice is one page, and one beyond the limit is none.
-            let (Offer::Queued | Offer::Known | Offer::Full) = frontier.offer(Job::seed(seed));
+            .redirect(Policy::none());
+        if !self.compression {
+            client = uncompressed(client);
         }
-        let fetcher = Arc::new(Fetcher::new(client, scope, self.max_body));
-        Ok(Crawl::new(
-            fetcher,
-            frontier,
-            self.concurrency,
-            self.max_pages,
-            self.max_depth,
-        ))
+        if let Some(jar) = &self.cookies {
+            client = client.cookie_provider(Arc::clone(jar));
+        }
+        if let Some(proxies) = &self.proxies {
+            client = proxies
+                .iter()
+                .cloned()
+                .fold(client.no_proxy(), ClientBuilder::proxy);
+        }
+        client.build().map_err(BuildError::client)
+    }
+}
+
+fn uncompressed(client: ClientBuilder) -> ClientBuilder {
+    client.no_gzip().no_brotli().no_zstd().no_deflate()
+}
+
+impl fmt::Debug for CrawlerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may hold secrets.
+        f.debug_struct("CrawlerBuilder")
+            .field("seeds", &self.seeds)
+            .field("scope", &self.scope)
+            .field("limits", &self.limits)
+            .field("politeness", &self.politeness)
+            .field("journal", &self.journal)
+            .field("stores", &self.stores)
+            .finish_non_exhaustive()
     }
 }

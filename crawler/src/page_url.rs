@@ -6,7 +6,7 @@
 //! the client. Anything bolder (dropping `index.html`, sorting the query) merges pages that
 //! differ on some server.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 
@@ -69,6 +69,25 @@ impl PageUrl {
         &self.0
     }
 
+    /// Scheme, host and port, as in `https://example.org` and `http://[::1]:8080`: whom a request goes to.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0[..self.path_start()]
+    }
+
+    /// Path and query, as a request names them.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0[self.path_start()..]
+    }
+
+    /// `http` and `https` addresses have a path, if only a slash, and no slash before it but those two.
+    fn path_start(&self) -> usize {
+        let host = self.0.find("://").map_or(0, |at| at + 3);
+        let path = self.0[host..].find(['/', '?']);
+        path.map_or(self.0.len(), |at| host + at)
+    }
+
     /// The address taken apart again.
     ///
     /// # Panics
@@ -97,7 +116,7 @@ impl std::str::FromStr for PageUrl {
 
 /// Spells percent-escapes in one way (RFC 3986 6.2.2.1 and 6.2.2.2): upper-case digits, and
 /// unreserved characters not escaped at all. `None` when the text is already like that.
-fn normalise_escapes(text: &str) -> Option<String> {
+pub(crate) fn normalise_escapes(text: &str) -> Option<String> {
     if !text.contains('%') {
         return None;
     }
@@ -136,7 +155,8 @@ fn normalise_escapes(text: &str) -> Option<String> {
 /// sites move from one to the other by redirect; two servers on different ports do not.
 #[derive(Debug, Clone, Default)]
 pub struct HostScope {
-    hosts: HashSet<(String, Option<u16>)>,
+    /// By name, so that a look-up needs no text of its own.
+    hosts: HashMap<String, HashSet<Option<u16>>>,
 }
 
 impl HostScope {
@@ -148,18 +168,37 @@ impl HostScope {
 
     /// Allows the host of `url`.
     pub fn allow(&mut self, url: &Url) {
-        self.hosts.extend(Self::key(url));
+        if let Some((host, port)) = Self::key(url) {
+            self.hosts.entry(host.to_owned()).or_default().insert(port);
+        }
     }
 
     /// Whether the host of `url` may be visited.
     #[must_use]
     pub fn allows(&self, url: &Url) -> bool {
-        Self::key(url).is_some_and(|key| self.hosts.contains(&key))
+        let ports = |(host, port)| Some(self.hosts.get(host)?.contains(&port));
+        Self::key(url).and_then(ports).unwrap_or(false)
+    }
+
+    /// The same for the host of a page, without taking its address apart.
+    pub(crate) fn allows_page(&self, page: &PageUrl) -> bool {
+        let Some((scheme, rest)) = page.origin().split_once("://") else {
+            return false;
+        };
+        debug_assert!(matches!(scheme, "http" | "https"));
+        // A colon in brackets belongs to an IPv6 address.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+            _ => (rest, None),
+        };
+        self.hosts
+            .get(host)
+            .is_some_and(|ports| ports.contains(&port))
     }
 
     /// `Url::port` is `None` for the scheme's default port, which is what makes the schemes equal.
-    fn key(url: &Url) -> Option<(String, Option<u16>)> {
-        url.host_str().map(|host| (host.to_owned(), url.port()))
+    fn key(url: &Url) -> Option<(&str, Option<u16>)> {
+        url.host_str().map(|host| (host, url.port()))
     }
 }
 
@@ -293,6 +332,22 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_an_origin_and_a_path() {
+        for (text, origin, path) in [
+            ("http://example.org", "http://example.org", "/"),
+            (
+                "https://[::1]:8080/a/b?c=/d",
+                "https://[::1]:8080",
+                "/a/b?c=/d",
+            ),
+            ("http://example.org?q", "http://example.org", "/?q"),
+        ] {
+            let url: PageUrl = text.parse().unwrap();
+            assert_eq!((url.origin(), url.path()), (origin, path));
+        }
+    }
+
+    #[test]
     fn the_scope_is_host_and_port() {
         let url = |text: &str| Url::parse(text).unwrap();
         let mut scope = HostScope::new();
@@ -307,5 +362,18 @@ mod tests {
         assert!(!scope.allows(&url("http://www.example.com/")));
         assert!(!scope.allows(&url("http://example.com:8080/")));
         assert!(!scope.allows(&url("http://example.com.evil.net/")));
+        scope.allow(&url("http://[::1]:81/"));
+        for text in [
+            "http://example.com/",
+            "https://example.com/x?a:80",
+            "http://127.0.0.1:8080/x",
+            "http://127.0.0.1/x",
+            "http://[::1]:81/",
+            "http://[::1]/",
+            "http://example.com:8080/",
+        ] {
+            let page: PageUrl = text.parse().unwrap();
+            assert_eq!(scope.allows_page(&page), scope.allows(&url(text)), "{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use heist::{Builder, Runtime};
 
 use crate::signals::Interrupt;
 use crate::site::{Site, SiteServer};
-use crate::{Args, Crawl, JsonLines, Progress, Summary, output};
+use crate::{Args, Crawler, JsonLines, Progress, Summary, output};
 
 /// Time that cancelled fetches get to let go of the network.
 const GRACE: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ fn build_runtime(args: &Args) -> Result<Runtime, String> {
 
 /// Crawls, and returns what was done and the exit status.
 async fn crawl(args: &Args, mut lines: Option<JsonLines<File>>) -> Result<(Summary, u8), String> {
-    let mut builder = Crawl::builder()
+    let mut builder = Crawler::builder()
         .concurrency(args.concurrency)
         .max_pages(args.max_pages.unwrap_or(u64::MAX))
         .max_depth(args.max_depth.unwrap_or(u32::MAX))

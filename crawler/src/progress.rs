@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::Crawl;
+use crate::Crawler;
 use crate::summary::Size;
 
 /// Time between two plain lines.
@@ -53,7 +53,7 @@ impl Progress {
     }
 
     /// Takes note of another record.
-    pub fn update(&mut self, crawl: &Crawl) {
+    pub fn update(&mut self, crawl: &Crawler) {
         let every = match self.face {
             Face::Bar(_) => DRAW_EVERY,
             Face::Lines => LINE_EVERY,
@@ -86,7 +86,7 @@ impl Progress {
     }
 }
 
-fn status(crawl: &Crawl) -> String {
+fn status(crawl: &Crawler) -> String {
     let summary = crawl.summary();
     format!(
         "{} pages, {} errors, {}, {:.0} pages/s, {} in flight, {} waiting",

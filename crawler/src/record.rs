@@ -166,6 +166,10 @@ pub enum FailureKind {
     Body,
     /// The body is larger than the crawl allows.
     TooLarge,
+    /// The site does not want the page to be fetched (`robots.txt`), and it was not.
+    Robots,
+    /// The crawl's limit of bytes was reached in the middle of the page.
+    Limit,
     /// The crawl was stopped while the page was under way.
     Cancelled,
     /// The crawler itself failed on this page: a bug worth reporting.
@@ -174,7 +178,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Request,
         Self::Resolve,
         Self::Connect,
@@ -184,6 +188,8 @@ impl FailureKind {
         Self::Redirect,
         Self::Body,
         Self::TooLarge,
+        Self::Robots,
+        Self::Limit,
         Self::Cancelled,
         Self::Internal,
     ];
@@ -201,6 +207,8 @@ impl FailureKind {
             Self::Redirect => "redirect",
             Self::Body => "body",
             Self::TooLarge => "too-large",
+            Self::Robots => "robots",
+            Self::Limit => "limit",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
         }

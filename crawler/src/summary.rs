@@ -19,8 +19,14 @@ pub enum End {
     Finished,
     /// The limit of pages was reached while more were known.
     PageLimit,
+    /// The limit of bytes was reached.
+    ByteLimit,
+    /// Its time was up.
+    TimeLimit,
     /// It was stopped from outside.
     Stopped,
+    /// A store, the frontier or the journal could not do its work.
+    Failed,
 }
 
 /// Counts over the records of a crawl.
@@ -36,6 +42,12 @@ pub struct Summary {
     /// By first digit of the status; index 0 is every status outside 1xx to 5xx.
     statuses: [u64; 6],
     links_cut_short: u64,
+    retries: u64,
+    skipped: u64,
+    duplicates: u64,
+    hosts_given_up: u64,
+    /// Pages that an earlier run has fetched.
+    earlier: u64,
     elapsed: Duration,
     end: End,
 }
@@ -51,6 +63,11 @@ impl Summary {
             errors: BTreeMap::new(),
             statuses: [0; 6],
             links_cut_short: 0,
+            retries: 0,
+            skipped: 0,
+            duplicates: 0,
+            hosts_given_up: 0,
+            earlier: 0,
             elapsed: Duration::ZERO,
             end: End::Running,
         }
@@ -76,6 +93,28 @@ impl Summary {
 
     pub(crate) fn count_links_cut_short(&mut self) {
         self.links_cut_short += 1;
+    }
+
+    pub(crate) fn count_retry(&mut self) {
+        self.retries += 1;
+    }
+
+    pub(crate) fn count_skipped(&mut self) {
+        self.skipped += 1;
+    }
+
+    pub(crate) fn count_duplicate(&mut self) {
+        self.duplicates += 1;
+    }
+
+    pub(crate) fn count_host_given_up(&mut self) {
+        self.hosts_given_up += 1;
+    }
+
+    /// Counts the record of an earlier run.
+    pub(crate) fn add_earlier(&mut self, record: &Record) {
+        self.add(record);
+        self.earlier += 1;
     }
 
     pub(crate) fn set_elapsed(&mut self, elapsed: Duration) {
@@ -135,6 +174,38 @@ impl Summary {
         self.links_cut_short
     }
 
+    /// Requests that were made again because the server was busy.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// Pages that were found and not fetched because their host had failed too often, or had all the pages that it
+    /// may have.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Pages whose content was that of a page before, where that is looked for.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Hosts that failed too often.
+    #[must_use]
+    pub fn hosts_given_up(&self) -> u64 {
+        self.hosts_given_up
+    }
+
+    /// Pages that earlier runs have fetched, where a journal tells of them. All other figures include them, except
+    /// the time and the rates.
+    #[must_use]
+    pub fn earlier(&self) -> u64 {
+        self.earlier
+    }
+
     /// Time from the first fetch to the last record.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
@@ -150,7 +221,10 @@ impl Summary {
     /// Pages tried per second; 0 for a crawl that took no time.
     #[must_use]
     pub fn pages_per_second(&self) -> f64 {
-        ratio(self.pages as f64, self.elapsed.as_secs_f64())
+        ratio(
+            (self.pages - self.earlier) as f64,
+            self.elapsed.as_secs_f64(),
+        )
     }
 
     /// Mean bytes of body per page tried; 0 without pages.
@@ -195,6 +269,11 @@ impl Serialize for Summary {
             elapsed_s: f64,
             pages_per_second: f64,
             links_cut_short: u64,
+            retries: u64,
+            skipped: u64,
+            duplicates: u64,
+            hosts_given_up: u64,
+            earlier: u64,
             end: End,
         }
         Figures {
@@ -213,6 +292,11 @@ impl Serialize for Summary {
             elapsed_s: self.elapsed.as_secs_f64(),
             pages_per_second: self.pages_per_second(),
             links_cut_short: self.links_cut_short,
+            retries: self.retries,
+            skipped: self.skipped,
+            duplicates: self.duplicates,
+            hosts_given_up: self.hosts_given_up,
+            earlier: self.earlier,
             end: self.end,
         }
         .serialize(serializer)
@@ -225,7 +309,10 @@ impl fmt::Display for Summary {
             End::Running => "so far",
             End::Finished => "finished",
             End::PageLimit => "page limit reached",
+            End::ByteLimit => "byte limit reached",
+            End::TimeLimit => "time is up",
             End::Stopped => "stopped",
+            End::Failed => "failed",
         };
         writeln!(f, "{:<14}{:>10}  {how}", "pages", self.pages)?;
         for (class, count) in self.statuses() {
@@ -237,6 +324,21 @@ impl fmt::Display for Summary {
         }
         if self.links_cut_short > 0 {
             writeln!(f, "{:<14}{:>10}  pages", "links cut", self.links_cut_short)?;
+        }
+        for (name, count, what) in [
+            ("earlier", self.earlier, "pages of earlier runs"),
+            ("retries", self.retries, "requests to busy servers"),
+            ("skipped", self.skipped, "pages of hosts that had enough"),
+            (
+                "given up",
+                self.hosts_given_up,
+                "hosts that failed too often",
+            ),
+            ("duplicates", self.duplicates, "pages equal to another"),
+        ] {
+            if count > 0 {
+                writeln!(f, "{name:<14}{count:>10}  {what}")?;
+            }
         }
         writeln!(
             f,
@@ -333,7 +435,8 @@ mod tests {
                 "errors": {"status": 2, "timeout": 1},
                 "status": {"other": 1, "2xx": 2, "3xx": 1, "4xx": 1},
                 "bytes": 1500, "average_size": 250.0, "elapsed_s": 0.5,
-                "pages_per_second": 12.0, "links_cut_short": 0, "end": "finished",
+                "pages_per_second": 12.0, "links_cut_short": 0, "retries": 0,
+                "skipped": 0, "duplicates": 0, "hosts_given_up": 0, "earlier": 0, "end": "finished",
             })
         );
     }

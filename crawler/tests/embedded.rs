@@ -5,7 +5,7 @@
 mod common;
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -13,20 +13,21 @@ use std::time::{Duration, Instant};
 
 use common::crawl;
 use heist_crawler::{
-    Crawl, DelayRange, End, Frontier, Job, MemoryFrontier, Offer, Record, Site, SiteServer, Summary,
+    Crawler, DelayRange, End, Frontier, Job, Offer, PageUrl, QueueFrontier, Record, Site,
+    SiteServer, Summary,
 };
 
 /// Crawls an embedded site of `pages` pages; `change` may set options.
 fn crawl_site(
     site: &Site,
     delay: Option<DelayRange>,
-    change: impl FnOnce(heist_crawler::CrawlBuilder) -> heist_crawler::CrawlBuilder,
+    change: impl FnOnce(heist_crawler::CrawlerBuilder) -> heist_crawler::CrawlerBuilder,
 ) -> (Vec<Record>, Summary, u64) {
     heist::block_on(async {
         let server = SiteServer::start("127.0.0.1:0", site.clone(), delay)
             .await
             .unwrap();
-        let builder = change(Crawl::builder().seed(server.url()).unwrap());
+        let builder = change(Crawler::builder().seed(server.url()).unwrap());
         let mut crawl = builder.build().unwrap();
         let mut records = Vec::new();
         while let Some(record) = crawl.next().await {
@@ -142,7 +143,7 @@ fn several_crawls_share_a_runtime() {
         let server = SiteServer::start("127.0.0.1:0", site, None).await.unwrap();
         let crawls: Vec<_> = (0..4)
             .map(|_| {
-                let mut crawl = Crawl::builder()
+                let mut crawl = Crawler::builder()
                     .seed(server.url())
                     .unwrap()
                     .build()
@@ -169,7 +170,7 @@ fn a_stopped_crawl_ends_soon_and_accounts_for_every_page() {
             .await
             .unwrap();
         // A seed that answers at once would be luck; so many pages that some do.
-        let mut builder = Crawl::builder().concurrency(32);
+        let mut builder = Crawler::builder().concurrency(32);
         for page in 1..200 {
             builder = builder
                 .seed(format!("{}page/{page}.html", server.url()))
@@ -209,7 +210,7 @@ fn a_dropped_crawl_cancels_its_fetches() {
     });
     heist::block_on(async {
         let seed = server.url("/");
-        let mut crawl = Crawl::builder().seed(&seed).unwrap().build().unwrap();
+        let mut crawl = Crawler::builder().seed(&seed).unwrap().build().unwrap();
         let waited = heist::time::timeout(Duration::from_millis(300), crawl.next()).await;
         assert!(waited.is_err(), "the server never answers");
         assert_eq!(crawl.in_flight(), 1);
@@ -325,7 +326,7 @@ fn a_dropped_server_refuses_connections() {
         drop(server);
         // The listener closes once its task has unwound.
         for _ in 0..500 {
-            let mut crawl = Crawl::builder().seed(&url).unwrap().build().unwrap();
+            let mut crawl = Crawler::builder().seed(&url).unwrap().build().unwrap();
             let record = crawl.next().await.unwrap();
             if record
                 .error
@@ -345,7 +346,7 @@ fn seeds_are_deduplicated() {
     heist::block_on(async {
         let server = SiteServer::start("127.0.0.1:0", site, None).await.unwrap();
         let url = server.url();
-        let builder = Crawl::builder()
+        let builder = Crawler::builder()
             .seed(&url)
             .unwrap()
             .seed(format!("{url}#x"))
@@ -355,29 +356,34 @@ fn seeds_are_deduplicated() {
         assert!(crawl.next().await.is_some());
         assert!(crawl.next().await.is_none());
     });
-    let (records, summary) = crawl(Crawl::builder());
+    let (records, summary) = crawl(Crawler::builder());
     assert_eq!((records.len(), summary.end()), (0, End::Finished));
 }
 
 /// Hands out the newest page first, and refuses pages when five wait.
 #[derive(Debug)]
 struct Newest {
-    seen: MemoryFrontier,
+    seen: QueueFrontier,
     stack: Vec<Job>,
 }
 
 impl Frontier for Newest {
-    fn offer(&mut self, job: Job) -> Offer {
+    fn offer(&mut self, job: Job) -> io::Result<Offer> {
         if self.stack.len() == 5 {
-            return Offer::Full;
+            return Ok(Offer::Full);
         }
+        let origin = job.url.origin().to_owned();
         let offer = self.seen.offer(job);
-        self.stack.extend(self.seen.pop());
+        self.stack.extend(self.seen.pop(&origin, u32::MAX)?);
         offer
     }
 
-    fn pop(&mut self) -> Option<Job> {
-        self.stack.pop()
+    fn remember(&mut self, url: &PageUrl) -> io::Result<()> {
+        self.seen.remember(url)
+    }
+
+    fn pop(&mut self, _: &str, _: u32) -> io::Result<Option<Job>> {
+        Ok(self.stack.pop())
     }
 
     fn len(&self) -> usize {
@@ -389,7 +395,7 @@ impl Frontier for Newest {
 fn a_frontier_of_ones_own_decides_the_order() {
     let site = Site::new(2000, 5);
     let frontier = Newest {
-        seen: MemoryFrontier::new(),
+        seen: QueueFrontier::new(),
         stack: Vec::new(),
     };
     let (records, summary, requests) = crawl_site(&site, None, |crawl| {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Scripted, closed_port, crawl, find, page, paths, response};
-use heist_crawler::{Crawl, End, Failure, FailureKind, Record};
+use heist_crawler::{Crawler, End, Failure, FailureKind, Record};
 
 fn kind(record: &Record) -> Option<FailureKind> {
     record.error.as_ref().map(Failure::kind)
@@ -63,7 +63,7 @@ fn every_fault_is_one_record_and_none_ends_the_crawl() {
         };
         let _ = stream.write_all(&bytes);
     });
-    let builder = Crawl::builder()
+    let builder = Crawler::builder()
         .seed(server.url("/"))
         .unwrap()
         .timeout(Duration::from_secs(2));
@@ -104,7 +104,7 @@ fn every_fault_is_one_record_and_none_ends_the_crawl() {
 #[test]
 fn a_host_that_refuses_or_does_not_exist_is_a_record() {
     let refused = format!("http://{}/", closed_port());
-    let builder = Crawl::builder()
+    let builder = Crawler::builder()
         .seed(&refused)
         .unwrap()
         // The top-level domain `invalid` never exists (RFC 6761).
@@ -159,7 +159,7 @@ fn redirects_are_pages_of_their_own() {
             }
         }
     });
-    let (records, summary) = crawl(Crawl::builder().seed(server.url("/")).unwrap());
+    let (records, summary) = crawl(Crawler::builder().seed(server.url("/")).unwrap());
 
     let old = find(&records, "/old");
     assert_eq!((old.status, kind(old)), (Some(301), None));
@@ -212,7 +212,7 @@ fn pages_are_fetched_once_however_they_are_spelled() {
         ]),
         _ => page(&["/", "#top", "/a"]),
     });
-    let (records, _) = crawl(Crawl::builder().seed(server.url("/")).unwrap());
+    let (records, _) = crawl(Crawler::builder().seed(server.url("/")).unwrap());
     // Another port is another host.
     assert_eq!(paths(&records), ["", "a", "a/", "a?"]);
     assert_eq!(server.requests.load(Ordering::SeqCst), 4);
@@ -224,7 +224,7 @@ fn an_endless_site_ends_at_the_limit() {
         let hrefs: Vec<String> = (0..50).map(|nth| format!("{path}{nth}/")).collect();
         page(&hrefs.iter().map(String::as_str).collect::<Vec<_>>())
     });
-    let seed = Crawl::builder().seed(server.url("/")).unwrap();
+    let seed = Crawler::builder().seed(server.url("/")).unwrap();
     let (records, summary) = crawl(seed.max_pages(123).concurrency(16));
     assert_eq!((records.len(), summary.failed()), (123, 0));
     assert_eq!(summary.end(), End::PageLimit);
@@ -240,7 +240,7 @@ fn never_more_fetches_than_allowed() {
         let _ = stream.write_all(&page(if path == "/" { &links } else { &[] }));
     });
     let (records, _) = crawl(
-        Crawl::builder()
+        Crawler::builder()
             .seed(server.url("/"))
             .unwrap()
             .concurrency(7),
@@ -258,7 +258,7 @@ fn a_body_without_end_is_cut_off() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n");
         while stream.write_all(&[b'x'; 4096]).is_ok() {}
     });
-    let builder = Crawl::builder()
+    let builder = Crawler::builder()
         .seed(server.url("/"))
         .unwrap()
         .max_body(100_000);
@@ -294,7 +294,7 @@ fn compressed_pages_are_read_and_counted_as_sent() {
         "/" => home.clone(),
         _ => bomb.clone(),
     });
-    let (records, _) = crawl(Crawl::builder().seed(server.url("/")).unwrap());
+    let (records, _) = crawl(Crawler::builder().seed(server.url("/")).unwrap());
     let home = find(&records, "/");
     assert_eq!((kind(home), home.content_length), (None, length as u64));
     assert_eq!(kind(find(&records, "/bomb")), Some(FailureKind::TooLarge));
@@ -309,7 +309,7 @@ fn a_body_that_ends_with_the_connection_is_whole() {
                 .to_vec()
         }
     });
-    let (records, summary) = crawl(Crawl::builder().seed(server.url("/")).unwrap());
+    let (records, summary) = crawl(Crawler::builder().seed(server.url("/")).unwrap());
     assert_eq!(summary.failed(), 0, "{records:?}");
     assert_eq!(find(&records, "/next").content_length, 5);
 }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use heist_crawler::{CrawlBuilder, Record, Summary};
+use heist_crawler::{CrawlerBuilder, Record, Summary};
+
+pub(crate) mod log_server;
 
 /// A server on plain threads: it shares no code with what is tested.
 ///
@@ -122,7 +124,7 @@ pub(crate) fn closed_port() -> SocketAddr {
 }
 
 /// Runs a crawl to its end.
-pub(crate) fn crawl(builder: CrawlBuilder) -> (Vec<Record>, Summary) {
+pub(crate) fn crawl(builder: CrawlerBuilder) -> (Vec<Record>, Summary) {
     heist::block_on(async {
         let mut crawl = builder.build().unwrap();
         let mut records = Vec::new();

@@ -1,0 +1,16 @@
+//! Whose turn it is: hosts with waiting pages, ordered by the time at which they may be asked again.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `politeness` | what a host may be asked, and how often |
+//! | `host` | what is known about one host |
+//! | `turns` | the heap of all of them |
+
+mod politeness;
+mod host;
+mod turns;
+
+pub use self::politeness::Politeness;
+
+pub(crate) use self::host::{Outcome, Rules};
+pub(crate) use self::turns::{HostId, Hosts, Turn};
