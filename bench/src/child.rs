@@ -10,6 +10,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+#[cfg(feature = "http-clients")]
+use crate::crawl::site;
 use crate::{
     meter,
     scenario::{Contender, Job, Probe, Setup},
@@ -35,10 +37,14 @@ pub fn enter() {
     let answer = match job.split_once(' ') {
         Some(("clients", job)) => server::clients(job).expect("the loopback interface works"),
         Some(("probe", job)) => run_probe(job),
+        #[cfg(feature = "http-clients")]
+        Some(("site", job)) => site::serve(job),
         _ => panic!("{VARIABLE} is set, but to nothing that is known here"),
     };
-    // Where the executable is a test, the harness has already begun a line.
-    println!("\n{answer}");
+    if !answer.is_empty() {
+        // Where the executable is a test, the harness has already begun a line.
+        println!("\n{answer}");
+    }
     std::process::exit(0);
 }
 
@@ -96,6 +102,8 @@ impl Process {
         let mut command = Command::new(env::current_exe().expect("/proc is mounted"));
         #[cfg(test)]
         command.args(["--exact", "child::tests::in_a_child", "--nocapture"]);
+        #[cfg(feature = "http-clients")]
+        site::tell(&mut command);
         let mut child = command
             .env(VARIABLE, job)
             .stdin(Stdio::piped())
@@ -118,6 +126,27 @@ impl Process {
     /// Ends its input.
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
+    }
+
+    /// Waits for a line that begins with `start`; yields it. `None` if the process ends before.
+    #[cfg(feature = "http-clients")]
+    pub(crate) fn line(&mut self, start: &str) -> Option<String> {
+        let mut line = Vec::new();
+        loop {
+            let mut byte = [0];
+            // One byte at a time, so that nothing is taken that comes behind it; lines are short and few.
+            if self.stdout.read(&mut byte).ok()? == 0 {
+                return None;
+            }
+            if byte != *b"\n" {
+                line.push(byte[0]);
+                continue;
+            }
+            if line.starts_with(start.as_bytes()) {
+                return String::from_utf8(line).ok();
+            }
+            line.clear();
+        }
     }
 
     /// Waits for its end; yields the last line that it wrote.

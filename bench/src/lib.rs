@@ -11,6 +11,7 @@
 //! - [`rt`]: what a scenario may ask of a runtime, and how each contestant does it at its best.
 //! - [`scenario`]: what a scenario is, what it measures, and which contestants it is run on.
 //! - [`scenarios`]: the scenarios, and [`scenarios::all`], the list of them.
+//! - `crawl`: HTTP clients, and the site that they fetch (feature `http-clients`).
 //! - [`child`]: parts of a measurement in a process of their own.
 //! - [`meter`]: wall time, processor time and context switches of a stretch of work.
 //! - [`stats`]: medians, percentiles, spreads.
@@ -25,6 +26,8 @@ pub mod rt;
 pub mod scenario;
 #[cfg(feature = "scenarios")]
 pub mod scenarios;
+#[cfg(feature = "http-clients")]
+pub mod crawl;
 #[cfg(feature = "scenarios")]
 pub mod child;
 #[cfg(feature = "scenarios")]

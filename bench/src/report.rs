@@ -67,7 +67,11 @@ at most three times: {repeated} such runs.
 Runtimes with one thread per core have as many threads as the others have workers, each bound to a CPU
 and with a runtime of its own; work that can be divided is divided among them. `tokio-current-thread` is
 tokio's scheduler for one thread, used in the same way. `heist-coop` is Heist's other ring profile.
-`by-hand` is no runtime but a loop written for the scenario."
+`by-hand` is no runtime but a loop written for the scenario.
+
+The crawls compare HTTP clients, each in a process of its own, and divide by reqwest's figure: `reqwest`,
+`hyper-util` and `hyper` (its connection, without a pool) on tokio; `heist-hyper` is hyper's connection on
+Heist, `heist-codec` Heist's own codec without its client, and `by-hand` a GET written by hand on tokio."
         )
     }
 
@@ -82,7 +86,7 @@ tokio's scheduler for one thread, used in the same way. `heist-coop` is Heist's 
             "
 ## Targets
 
-{met} of {} are met. A target is for the ratio to tokio (x), for the ratio to the loop without a runtime
+{met} of {} are met. A target is for the ratio to tokio, or to reqwest in a crawl (x), for the ratio to the loop without a runtime
 (of by-hand), or for the figure itself. Where a runtime with one thread per core does better, the target is
 what that one reaches, and its name is behind it.
 
@@ -135,7 +139,11 @@ impl fmt::Display for TargetRow<'_> {
 
 /// The table of one scenario.
 fn scenario(f: &mut fmt::Formatter<'_>, comparison: &Comparison) -> fmt::Result {
-    write!(f, "\n### {}\n\n| |", comparison.name)?;
+    write!(f, "\n### {}\n\n", comparison.name)?;
+    if comparison.baseline != Contender::Tokio {
+        write!(f, "x is of {}.\n\n", comparison.baseline)?;
+    }
+    write!(f, "| |")?;
     for measure in &comparison.measures {
         let name = match measure.name {
             "" => String::new(),

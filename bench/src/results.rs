@@ -38,6 +38,9 @@ pub struct Comparison {
     /// Its places on curves.
     #[serde(skip)]
     pub points: Vec<Point>,
+    /// Whom the others are compared with.
+    #[serde(serialize_with = "name_of")]
+    pub baseline: Contender,
     /// Who was run.
     pub entries: Vec<Entry>,
     /// Runs done again because the host interfered.
@@ -113,6 +116,7 @@ impl Comparison {
             name: scenario.name(),
             measures: scenario.measures(),
             points: scenario.points(),
+            baseline: scenario.baseline(),
             entries: entries.collect(),
             repeated: 0,
         }
@@ -158,11 +162,11 @@ impl Comparison {
         found.filter(|entry| !entry.rounds.is_empty())
     }
 
-    /// The median of a measure divided by tokio's, and the least and the greatest quotient of a round.
+    /// The median of a measure divided by the baseline's, and the least and the greatest quotient of a round.
     #[must_use]
     pub fn ratio(&self, entry: &Entry, measure: usize) -> Option<Figure> {
-        let tokio = self.entry(Contender::Tokio)?;
-        Some(quotient(&entry.values(measure), &tokio.values(measure)))
+        let baseline = self.entry(self.baseline)?;
+        Some(quotient(&entry.values(measure), &baseline.values(measure)))
     }
 
     pub(crate) fn standing<'a>(&'a self, target: &'static Target) -> Option<Standing<'a>> {
@@ -354,6 +358,7 @@ pub(crate) mod tests {
             name: name.into(),
             measures: vec![measure],
             points: Vec::new(),
+            baseline: Contender::Tokio,
             entries: values.iter().map(entry).collect(),
             repeated: 0,
         }

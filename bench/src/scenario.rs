@@ -76,6 +76,21 @@ pub enum Contender {
     /// glommio, one for each worker.
     #[cfg(feature = "glommio")]
     Glommio,
+    /// reqwest on tokio, where HTTP clients are compared.
+    #[cfg(feature = "http-clients")]
+    Reqwest,
+    /// hyper-util's client on tokio.
+    #[cfg(feature = "http-clients")]
+    HyperUtil,
+    /// hyper's connection on tokio, without a pool.
+    #[cfg(feature = "http-clients")]
+    Hyper,
+    /// hyper's connection on Heist.
+    #[cfg(feature = "http-clients")]
+    HeistHyper,
+    /// Heist's codec of HTTP/1.1 by itself, without its client.
+    #[cfg(feature = "http-clients")]
+    HeistCodec,
     /// No runtime, but a loop written for the scenario: what the kernel leaves to win.
     ByHand,
 }
@@ -99,6 +114,16 @@ impl Contender {
         Self::Compio,
         #[cfg(feature = "glommio")]
         Self::Glommio,
+        #[cfg(feature = "http-clients")]
+        Self::Reqwest,
+        #[cfg(feature = "http-clients")]
+        Self::HyperUtil,
+        #[cfg(feature = "http-clients")]
+        Self::Hyper,
+        #[cfg(feature = "http-clients")]
+        Self::HeistHyper,
+        #[cfg(feature = "http-clients")]
+        Self::HeistCodec,
         Self::ByHand,
     ];
 
@@ -122,6 +147,16 @@ impl Contender {
             Self::Compio => "compio",
             #[cfg(feature = "glommio")]
             Self::Glommio => "glommio",
+            #[cfg(feature = "http-clients")]
+            Self::Reqwest => "reqwest",
+            #[cfg(feature = "http-clients")]
+            Self::HyperUtil => "hyper-util",
+            #[cfg(feature = "http-clients")]
+            Self::Hyper => "hyper",
+            #[cfg(feature = "http-clients")]
+            Self::HeistHyper => "heist-hyper",
+            #[cfg(feature = "http-clients")]
+            Self::HeistCodec => "heist-codec",
             Self::ByHand => "by-hand",
         }
     }
@@ -157,6 +192,18 @@ impl Contender {
             Err("does not come to an end")
         } else {
             Ok(())
+        }
+    }
+
+    /// Whether it is an HTTP client, which takes part only where those are compared.
+    #[must_use]
+    pub fn is_http_client(self) -> bool {
+        match self {
+            #[cfg(feature = "http-clients")]
+            Self::Reqwest | Self::HyperUtil | Self::Hyper | Self::HeistHyper | Self::HeistCodec => {
+                true
+            }
+            _ => false,
         }
     }
 
@@ -374,6 +421,12 @@ pub trait AnyScenario {
     /// See [`Scenario::points`].
     fn points(&self) -> Vec<Point>;
 
+    /// Whom the others are compared with.
+    #[cfg(feature = "tokio")]
+    fn baseline(&self) -> Contender {
+        Contender::Tokio
+    }
+
     /// Who would take part: Heist first, then tokio, then the others. Those who cannot come with the
     /// reason.
     fn contenders(&self) -> Vec<(Contender, Result<(), &'static str>)>;
@@ -409,7 +462,7 @@ impl<S: Scenario> AnyScenario for S {
             .filter(|contender| match contender {
                 Contender::HeistCoop => others.coop,
                 Contender::ByHand => others.by_hand,
-                _ => true,
+                other => !other.is_http_client(),
             })
             .map(|&contender| {
                 let able = contender.can(self.needs());
@@ -490,6 +543,8 @@ fn runs_here<S: Scenario>(
         Contender::ByHand => (0..times)
             .filter_map(|_| scenario.run_by_hand(workers))
             .collect(),
+        #[cfg(feature = "http-clients")]
+        client => unreachable!("{client} is no runtime"),
     }
 }
 

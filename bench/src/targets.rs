@@ -71,6 +71,32 @@ pub const TARGETS: &[Target] = &[
     target("echo, 64 connections, 64 B", "", Goal::OfByHand(0.85)),
     target("echo, 512 connections, 64 B", "", Goal::OfByHand(0.85)),
     target("echo, 64 connections, 16 KiB", "", Goal::OfByHand(0.85)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 5 at a time", "processor time", Goal::Ratio(0.45)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 5 at a time", "processor time", Goal::OfByHand(1.0)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 5 at a time", "peak memory", Goal::Ratio(0.50)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 64 at a time", "processor time", Goal::Ratio(0.45)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 64 at a time", "processor time", Goal::OfByHand(1.0)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 64 at a time", "throughput", Goal::Ratio(1.40)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 64 at a time", "peak memory", Goal::Ratio(0.50)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 512 at a time", "processor time", Goal::Ratio(0.45)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 512 at a time", "processor time", Goal::OfByHand(1.0)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 512 at a time", "throughput", Goal::Ratio(1.40)),
+    #[cfg(feature = "http-clients")]
+    target("crawl, 512 at a time", "peak memory", Goal::Ratio(0.50)),
+    #[cfg(feature = "http-clients")]
+    target("10 k slow pages, 1000 at a time", "elapsed of ideal", Goal::Figure(1.02)),
+    #[cfg(feature = "http-clients")]
+    target("10 k slow pages, 1000 at a time", "processor time", Goal::Ratio(0.30)),
     target("join set of 1000", "", EVEN),
     target("task group of 1000", "", EVEN),
     target("mutex, 64 tasks", "", EVEN),

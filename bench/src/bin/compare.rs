@@ -111,15 +111,18 @@ fn list(scenarios: &[Box<dyn AnyScenario>]) {
 /// Runs everything that is wanted, and shows how far it is.
 fn run(options: &Options, setup: Setup, scenarios: &[Box<dyn AnyScenario>]) -> Results {
     let rounds = if options.quick { 1 } else { options.rounds };
-    let wanted = |contender: Contender| {
-        let always = [Contender::Heist, Contender::Tokio].contains(&contender);
+    let wanted = |contender: Contender, baseline: Contender| {
+        let always = [Contender::Heist, baseline].contains(&contender);
         always
             || options.peers.is_empty()
             || options.peers.iter().any(|one| one == contender.name())
     };
     let mut comparisons: Vec<_> = scenarios
         .iter()
-        .map(|scenario| Comparison::new(scenario.as_ref(), wanted))
+        .map(|scenario| {
+            let baseline = scenario.baseline();
+            Comparison::new(scenario.as_ref(), |contender| wanted(contender, baseline))
+        })
         .collect();
     let runs_each = u64::from(rounds) + u64::from(!options.quick);
     let entries = comparisons.iter().flat_map(|one| &one.entries);

@@ -52,6 +52,16 @@ const fn colour(contender: Contender) -> &'static str {
         Contender::Compio => "#b09c00",
         #[cfg(feature = "glommio")]
         Contender::Glommio => "#7f6cc4",
+        #[cfg(feature = "http-clients")]
+        Contender::Reqwest => "#0072b2",
+        #[cfg(feature = "http-clients")]
+        Contender::HyperUtil => "#56b4e9",
+        #[cfg(feature = "http-clients")]
+        Contender::Hyper => "#009e73",
+        #[cfg(feature = "http-clients")]
+        Contender::HeistHyper => "#cc79a7",
+        #[cfg(feature = "http-clients")]
+        Contender::HeistCodec => "#e9a06a",
         Contender::ByHand => "#777777",
     }
 }
@@ -165,6 +175,10 @@ fn bars(comparison: &Comparison) -> Vec<Bar> {
     let Some(heist) = comparison.entry(Contender::Heist) else {
         return Vec::new();
     };
+    let label = match comparison.baseline {
+        Contender::Tokio => comparison.name.clone(),
+        other => format!("{} (of {other})", comparison.name),
+    };
     let bar = |(index, measure): (usize, &crate::scenario::Measure)| {
         let ratio = comparison.ratio(heist, index)?.median;
         let factor = |ratio: f64| {
@@ -187,8 +201,8 @@ fn bars(comparison: &Comparison) -> Vec<Bar> {
             (factor(goal), standing.is_met())
         });
         let label = match measure.name {
-            "" => comparison.name.clone(),
-            name => format!("{}: {name}", comparison.name),
+            "" => label.clone(),
+            name => format!("{label}: {name}"),
         };
         Some(Bar {
             label,

@@ -2,7 +2,7 @@
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
 //! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`low_rate`], [`idle`],
-//! [`storm`]. Files: [`files`].
+//! [`storm`]. HTTP clients: `crawl` (feature `http-clients`). Files: [`files`].
 //! Locks and channels: [`semaphore`], [`mutex`], [`mpsc`], [`oneshot`], [`notify`], [`watch`], [`broadcast`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it;
 //! `beside`, tasks that compute meanwhile; `countdown`, to wait for many tasks.
@@ -25,6 +25,8 @@ pub mod server;
 pub mod low_rate;
 pub mod idle;
 pub mod storm;
+#[cfg(feature = "http-clients")]
+pub mod crawl;
 pub mod files;
 pub mod semaphore;
 pub mod mutex;
@@ -54,6 +56,8 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         low_rate::list,
         idle::list,
         storm::list,
+        #[cfg(feature = "http-clients")]
+        crawl::list,
         files::list,
         semaphore::list,
         mutex::list,
