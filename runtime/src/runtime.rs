@@ -409,6 +409,7 @@ impl Peer {
             lifo: crossbeam_utils::CachePadded::default(),
             tick: crossbeam_utils::CachePadded::default(),
             mean_poll: std::sync::atomic::AtomicU32::new(0),
+            has_lasting_backlog: std::sync::atomic::AtomicBool::new(false),
             present: std::sync::atomic::AtomicBool::new(false),
             tasks: crate::scheduler::absence::OwnTasks::default(),
         }

@@ -4,7 +4,8 @@
 //!
 //! - [`shared`]: what the workers of a runtime share; [`idle`]: which of them sleep (`README.md` has the
 //!   protocol and the argument why no wake-up is lost)
-//! - [`worker`]: the loop; [`queues`]: where a ready task goes and comes from; [`park`]: how it sleeps
+//! - [`worker`]: the loop; [`queues`]: where a ready task goes and comes from;
+//!   [`backlog`]: when a queue is worth a sibling's help; [`park`]: how a worker sleeps
 //! - [`rescue`]: what an idle worker does for a busy one; [`signal`]: the signal it uses
 //! - [`follow`]: tasks move to where their data arrives
 //! - [`shutdown`]: how a runtime ends
@@ -14,6 +15,7 @@ pub(crate) mod idle;
 pub(crate) mod absence;
 pub(crate) mod worker;
 mod queues;
+mod backlog;
 mod park;
 mod follow;
 mod rescue;

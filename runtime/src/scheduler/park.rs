@@ -41,7 +41,7 @@ impl Worker {
         self.driver().enter(1, timeout);
         idle.leave(self.index());
         self.note_sleep();
-        self.forget_weight();
+        self.forget_backlog();
         if let Some(interval) = watching {
             self.end_watch(interval);
         }

@@ -27,9 +27,6 @@ const LIFO_STREAK: u32 = 16;
 /// Most tasks taken from the injector at a time.
 const INJECTOR_BATCH: usize = 64;
 
-/// Nanoseconds of queued work from which a sibling takes some.
-const STEAL_WORTH: u64 = 50_000;
-
 /// One task that runs next, because what it needs is in the cache.
 #[derive(Debug, Default)]
 pub(crate) struct LifoSlot(AtomicPtr<Header>);
@@ -56,21 +53,6 @@ impl LifoSlot {
 }
 
 impl Peer {
-    /// Whether the time this worker needs for its queue is worth moving tasks to another core. What is
-    /// not is run by the worker itself, or taken by the watcher if it gets stuck.
-    ///
-    /// A worker between two tasks is about to take the first itself. Taking a lone task away from one that
-    /// has just been woken for it would move tasks, and what comes with them, back and forth.
-    pub(crate) fn is_worth_stealing_from(&self) -> bool {
-        let queued = (self.stealer.len() + self.due.len()) as u64;
-        let backlog = if self.is_in_task() {
-            queued
-        } else {
-            queued.saturating_sub(1)
-        };
-        backlog * u64::from(self.mean_poll.load(Ordering::Relaxed)) >= STEAL_WORTH
-    }
-
     /// Whether the worker is in a task right now.
     pub(crate) fn is_in_task(&self) -> bool {
         !self.tick.load(Ordering::Relaxed).is_multiple_of(2)
@@ -218,8 +200,12 @@ impl Worker {
             .filter(|&index| index != self.index())
             .any(|index| {
                 let peer = &self.peers()[index];
-                peer.is_worth_stealing_from()
-                    && (self.steal_from(&peer.due) || self.steal_from(&peer.stealer))
+                let taken = peer.is_worth_stealing_from()
+                    && (self.steal_from(&peer.due) || self.steal_from(&peer.stealer));
+                if taken {
+                    peer.has_lasting_backlog.store(false, Ordering::Relaxed);
+                }
+                taken
             })
             || self.take_injected();
         if self.shared().idle.end_search() && found && self.work_is_visible() {

@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) tick: CachePadded<AtomicU32>,
     /// Nanoseconds a poll takes on average, as the worker last estimated it; 0 means next to nothing.
     pub(crate) mean_poll: AtomicU32,
+    /// Whether its queue has had many tasks in it for long, and nobody has taken any since.
+    pub(crate) has_lasting_backlog: AtomicBool,
     /// Whether a thread runs this worker; before the end only worker 0 is ever without one. Changed under
     /// the lock of `tasks`.
     pub(crate) present: AtomicBool,

@@ -12,6 +12,7 @@ use crate::context;
 use crate::driver::local::Driver;
 use crate::driver::remote::Message;
 use crate::metrics::{Counters, add, bump};
+use crate::scheduler::backlog::Backlog;
 use crate::scheduler::shared::{Peer, Shared};
 use crate::scheduler::shutdown::Phase;
 use crate::task::TaskRef;
@@ -26,10 +27,6 @@ pub(crate) const HOUSEKEEPING_INTERVAL: u32 = 32;
 /// A submission, or a completion the kernel holds back, waits no longer than this for the next enter
 /// (looked at between polls).
 const IO_DELAY: Duration = Duration::from_micros(50);
-/// A sibling is woken when the time to work off the queue exceeds this.
-const WAKE_BACKLOG: Duration = Duration::from_micros(150);
-/// Below this mean poll time the backlog is looked at only with the housekeeping.
-const SHORT_POLL: Duration = Duration::from_micros(2);
 
 /// What `block_on` runs on worker 0, beside the tasks.
 pub(crate) trait Root {
@@ -87,9 +84,7 @@ pub(crate) struct Worker {
     current: Cell<Option<TaskRef>>,
     polls_since_housekeeping: Cell<u32>,
     last_io: Cell<Instant>,
-    /// When the backlog was last weighed, and at which tick.
-    weighed: Cell<(Instant, u32)>,
-    mean_poll: Cell<Duration>,
+    backlog: Backlog,
     pub(super) watch: super::rescue::Watch,
     pub(super) progress: super::shutdown::Progress,
 }
@@ -123,8 +118,7 @@ impl Worker {
             current: Cell::new(None),
             polls_since_housekeeping: Cell::new(0),
             last_io: Cell::new(now),
-            weighed: Cell::new((now, 0)),
-            mean_poll: Cell::new(Duration::ZERO),
+            backlog: Backlog::new(now),
             watch: super::rescue::Watch::new(peers),
             progress: super::shutdown::Progress::default(),
         }
@@ -190,6 +184,15 @@ impl Worker {
 
     pub(crate) fn current(&self) -> Option<TaskRef> {
         self.current.get()
+    }
+
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    #[inline(always)]
+    pub(super) fn tick(&self) -> u32 {
+        self.tick.get()
     }
 
     pub(crate) fn last_io(&self) -> Instant {
@@ -382,7 +385,7 @@ impl Worker {
         } else if self.driver.wants_enter() && self.last_io.get().elapsed() >= IO_DELAY {
             self.do_io();
         }
-        if self.shared.idle.count() > 0 && !(self.queue.is_empty() && self.due.is_empty()) {
+        if self.shared.idle.count() > 0 {
             self.weigh_backlog();
         }
     }
@@ -419,42 +422,6 @@ impl Worker {
             self.driver.enter(0, None);
         }
         self.waking_to_back(|| self.driver.reap()) > 0
-    }
-
-    /// Starts weighing anew after a sleep, whose length says nothing about polls.
-    pub(super) fn forget_weight(&self) {
-        self.weighed.set((Instant::now(), self.tick.get()));
-    }
-
-    /// Wakes a sibling when working off the queue alone would take too long.
-    fn weigh_backlog(&self) {
-        let (last, last_tick) = self.weighed.get();
-        let polls = self.tick.get().wrapping_sub(last_tick);
-        if self.mean_poll.get() < SHORT_POLL && polls < HOUSEKEEPING_INTERVAL {
-            return;
-        }
-        let now = Instant::now();
-        self.weighed.set((now, self.tick.get()));
-        if polls > 2 * HOUSEKEEPING_INTERVAL {
-            // Not looked at for long: the time between says nothing about one poll.
-            return;
-        }
-        let sample = now.duration_since(last) / polls.max(1);
-        // A thread that lost its CPU for a moment measures that moment; one such sample must not count
-        // for much.
-        let before = self.mean_poll.get();
-        let mean = (before + sample.min(before * 4 + SHORT_POLL * 5)) / 2;
-        self.mean_poll.set(mean);
-        let nanos = u32::try_from(mean.as_nanos()).unwrap_or(u32::MAX);
-        self.peer().mean_poll.store(nanos, Ordering::Relaxed);
-        let backlog = u32::try_from(self.queue.len() + self.due.len()).unwrap_or(u32::MAX);
-        if mean.saturating_mul(backlog) > WAKE_BACKLOG
-            && self.shared.config.steals
-            && !self.shared.idle.someone_searches()
-            && self.shared.wake_one(self.index)
-        {
-            bump(&self.counters().wakes_sent);
-        }
     }
 
     /// Looks for a task in every place. Returns whether this worker has one now.
