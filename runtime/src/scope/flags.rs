@@ -24,6 +24,7 @@
 //!   Never cleared.
 //! - `BEGUN`: something was begun right below that has to unwind, since whoever polls the body has cleared
 //!   this last; see `watch`.
+//! - `CALLED`: a wake has used up the waker, and the next poll is to bring one. Changed under the lock.
 
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::scope::Reason;
@@ -44,6 +45,7 @@ const POLLED: u32 = 1 << 12;
 const HIT: u32 = 1 << 13;
 const BEGUN: u32 = 1 << 14;
 const USED: u32 = 1 << 15;
+const CALLED: u32 = 1 << 16;
 const REASON_SHIFT: u32 = 24;
 
 /// What a scope is from birth on.
@@ -134,6 +136,10 @@ impl Snapshot {
 
     pub(crate) fn was_hit(self) -> bool {
         self.0 & HIT != 0
+    }
+
+    pub(crate) fn was_called(self) -> bool {
+        self.0 & CALLED != 0
     }
 
     pub(crate) fn has_begun(self) -> bool {
@@ -272,6 +278,14 @@ impl Flags {
     /// The scope's own round begins.
     pub(crate) fn forget_hit(&self) {
         self.clear(HIT);
+    }
+
+    pub(crate) fn set_called(&self, called: bool) {
+        if called {
+            self.set(CALLED);
+        } else if self.get().was_called() {
+            self.clear(CALLED);
+        }
     }
 
     #[inline]

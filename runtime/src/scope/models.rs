@@ -140,6 +140,37 @@ fn loom_cancel_against_close() {
     });
 }
 
+/// A wake uses up the waker while the scope is polled with the same one: it is polled again, and the next wake
+/// reaches it.
+///
+/// Control: without the look at whether the waker was called, the last wake finds none.
+#[test]
+fn loom_wake_against_register() {
+    check_bounded(3, || {
+        let parent = scope(Kind::Plain);
+        let mut owner = {
+            let _around = current::enter(&parent);
+            Owner::below(current::current(), "model", None)
+        };
+        let (flag, waker) = Flag::new();
+        owner.register(&waker);
+        let wakers = [(); 2].map(|()| {
+            let node = owner.node().clone();
+            thread::spawn(move || node.wake())
+        });
+        owner.register(&waker);
+        for waker in wakers {
+            waker.join().expect("waker");
+        }
+        assert!(flag.take(), "a wake was missed");
+        owner.register(&waker);
+        owner.node().wake();
+        assert!(flag.take(), "the waker was not stored again");
+        assert!(owner.close());
+        assert!(parent.close());
+    });
+}
+
 /// A token is given back while the scope registers and looks: it is not busy, or it is woken.
 #[test]
 fn loom_token_against_register() {

@@ -356,6 +356,7 @@ impl NodeRef {
     pub(super) fn replace_waker(&self, waker: Waker) -> Option<Waker> {
         let heap = self.heap()?;
         let _inner = self.lock();
+        self.flags.set_called(false);
         // SAFETY: the lock of `inner` is held.
         heap.waker
             .with_mut(|place| unsafe { (*place).replace(waker) })
@@ -371,7 +372,7 @@ impl NodeRef {
     /// Wakes what was last polled here.
     pub(super) fn wake(&self) {
         self.note_woken();
-        if let Some(waker) = self.waker() {
+        if let Some(waker) = self.waker_to_call() {
             crate::panics::wake(waker);
         }
         if let Some(task) = self.task()
@@ -382,14 +383,16 @@ impl NodeRef {
         }
     }
 
-    /// The waker of what was last polled here.
-    pub(super) fn waker(&self) -> Option<Waker> {
-        let Some(heap) = self.heap() else {
-            return self.task().map(TaskRef::waker);
-        };
-        let _inner = self.lock();
-        // SAFETY: the lock of `inner` is held.
-        heap.waker.with(|place| unsafe { (*place).clone() })
+    /// The waker of what was last polled here, unless it was called since. It is taken, not cloned: a foreign
+    /// waker's clone is foreign code, and a waker that was called has done what it is there for.
+    fn waker_to_call(&self) -> Option<Waker> {
+        if let Some(task) = self.task() {
+            return Some(task.waker());
+        }
+        let inner = self.lock();
+        let waker = self.take_waker(&inner)?;
+        self.flags.set_called(true);
+        Some(waker)
     }
 
     /// Whether this is the only reference to a heap node. Then nobody else can come to have one.

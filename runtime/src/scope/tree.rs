@@ -10,7 +10,8 @@
 //! the scope that was cancelled is still its parent; the move clears the mark under the same lock.
 //!
 //! A scope that is marked is woken through the waker it was last polled with. It stores that waker under its
-//! lock and looks at its marks afterwards; the cancel marks first and then takes the waker under the lock.
+//! lock and looks at its marks afterwards; the cancel marks first and then takes the waker under the lock. If the
+//! waker is gone, somebody has called it since, or is about to: then the scope is polled again, and stores another.
 //!
 //! # Why no cleanup is lost
 //!
@@ -101,8 +102,8 @@ impl Owner {
     pub(crate) fn register(&mut self, waker: &Waker) {
         let vtable = std::ptr::from_ref(waker.vtable()).addr();
         let identity = (waker.data().addr(), vtable);
-        // The stored waker is alive, so nothing else can have come to its address.
-        if identity != self.waker {
+        // Unless it was called, the stored waker is alive, so nothing else can have come to its address.
+        if identity != self.waker || self.node().flags.get().was_called() {
             self.waker = identity;
             drop(self.node().replace_waker(waker.clone()));
         }
