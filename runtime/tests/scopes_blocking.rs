@@ -15,26 +15,32 @@ use heist_runtime::{Builder, block_on, spawn, spawn_blocking};
 #[test]
 fn a_scope_waits_for_a_closure_unless_told_not_to() {
     block_on(async {
-        let done = Arc::new(AtomicUsize::new(0));
-        let work = |done: &Arc<AtomicUsize>| {
-            let done = done.clone();
+        let (begun, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = || {
+            let (begun, done) = (begun.clone(), done.clone());
             move || {
+                begun.fetch_add(1, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(50));
                 done.fetch_add(1, Ordering::SeqCst);
             }
         };
-        let task = spawn(spawn_blocking(work(&done)));
-        sleep(10).await;
+        // One that has not begun would end at once.
+        let reaches = async |count: &AtomicUsize, value| {
+            while count.load(Ordering::SeqCst) < value {
+                sleep(1).await;
+            }
+        };
+        let task = spawn(spawn_blocking(work()));
+        reaches(&begun, 1).await;
         task.cancel();
         drop(task.await);
         assert_eq!(done.load(Ordering::SeqCst), 1, "the scope did not wait");
-        let task = spawn(spawn_blocking(work(&done)).abandon_on_cancel());
-        sleep(10).await;
+        let task = spawn(spawn_blocking(work()).abandon_on_cancel());
+        reaches(&begun, 2).await;
         task.cancel();
         assert!(task.await.expect_err("abandoned").is_cancelled());
         assert_eq!(done.load(Ordering::SeqCst), 1);
-        sleep(100).await;
-        assert_eq!(done.load(Ordering::SeqCst), 2);
+        reaches(&done, 2).await;
     });
 }
 
@@ -112,4 +118,30 @@ fn a_closure_that_was_withdrawn_stays_pending() {
         assert!(rounds.load(Ordering::SeqCst) > 10, "{rounds:?}");
         first.await.expect("it has ended");
     });
+}
+
+/// Control: with the entries counted as they are in the queue the depth stays 2.
+#[test]
+fn a_closure_that_was_withdrawn_does_not_wait_for_a_thread() {
+    let runtime = Builder::new()
+        .max_blocking_threads(1)
+        .build()
+        .expect("io_uring");
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let first = runtime.spawn_blocking(move || {
+        begin.send(()).expect("the test waits");
+        gate.recv()
+    });
+    begun.recv().expect("the first closure begins");
+    let depth = || runtime.metrics().blocking_queue_depth;
+    let withdrawn = runtime.spawn_blocking(|| unreachable!("it is withdrawn"));
+    let waiting = runtime.spawn_blocking(|| 7);
+    assert_eq!(depth(), 2);
+    withdrawn.abort();
+    assert_eq!(depth(), 1);
+    open.send(()).expect("the first one waits");
+    assert_eq!(runtime.block_on(waiting).expect("its turn comes"), 7);
+    assert!(runtime.block_on(first).expect("no panic").is_ok());
+    assert_eq!(depth(), 0);
 }

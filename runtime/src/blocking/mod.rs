@@ -17,6 +17,11 @@ use std::time::Duration;
 pub(crate) trait Job: Send + 'static {
     /// Does the work. A panic is caught, and its payload dropped.
     fn run(self);
+
+    /// Whether running it would do nothing, as somebody has taken the work back. Looked at under the pool's lock.
+    fn is_withdrawn(&self) -> bool {
+        false
+    }
 }
 
 impl Job for Box<dyn FnOnce() + Send> {

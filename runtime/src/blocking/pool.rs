@@ -91,7 +91,7 @@ pub(crate) struct PoolMetrics {
     pub(crate) threads: usize,
     /// Those of them that have no job.
     pub(crate) idle: usize,
-    /// Jobs that wait for a thread.
+    /// Jobs that wait for a thread, without those that were withdrawn.
     pub(crate) queued: usize,
 }
 
@@ -228,7 +228,7 @@ impl<J: Job> Pool<J> {
         PoolMetrics {
             threads: state.threads + state.leaving,
             idle: state.idle,
-            queued: state.queue.len(),
+            queued: state.queue.iter().filter(|job| !job.is_withdrawn()).count(),
         }
     }
 }

@@ -233,6 +233,10 @@ impl Job for BlockingJob {
             debug_assert!(ended, "an aborted task ends");
         }
     }
+
+    fn is_withdrawn(&self) -> bool {
+        self.0.header().state.is_claimed()
+    }
 }
 
 impl Drop for BlockingJob {

@@ -106,6 +106,12 @@ impl State {
         self.0.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
     }
 
+    /// Whether that was given.
+    pub(crate) fn is_claimed(&self) -> bool {
+        // Relaxed: it says nothing about anything else.
+        self.0.load(Ordering::Relaxed) & CLAIMED != 0
+    }
+
     /// (1) SCHEDULED to RUNNING.
     #[inline]
     pub(crate) fn start_poll(&self) -> StartPoll {
