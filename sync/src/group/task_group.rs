@@ -141,7 +141,8 @@ async fn settle<T, E>(shared: &Shared<E>, exit: Exit<Result<T, E>>) -> Result<T,
     })
 }
 
-/// A group as its body sees it; see [`task_group`].
+/// A group as its body sees it; see [`task_group`]. A clone of it is the same group, for tasks of the group that spawn
+/// others into it; the group does not wait for clones.
 pub struct TaskGroup<E> {
     shared: Arc<Shared<E>>,
 }
@@ -240,6 +241,14 @@ impl<E: Send + 'static> TaskGroup<E> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<E> Clone for TaskGroup<E> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
     }
 }
 
