@@ -8,6 +8,7 @@
 //! - [`io`]: the traits of readers and writers, and what is made of them, in tokio's names
 //! - `tls`: TLS over any of them, with the feature `tls`
 //! - [`http`]: an HTTP client in the shape of reqwest
+//! - `hyper`: an HTTP server, and hyper's own connections on Heist, with the feature `hyper`
 //!
 //! # Cancel safety
 //!
@@ -28,6 +29,8 @@ pub mod io;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod http;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use tcp::{

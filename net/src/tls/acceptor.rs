@@ -83,6 +83,16 @@ impl TlsAcceptor {
         }
     }
 
+    /// The same acceptor, which agrees to `protocols` if it has none for ALPN.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn offering(mut self, protocols: &[&str]) -> Self {
+        if self.config.alpn_protocols.is_empty() {
+            let config = Arc::make_mut(&mut self.config);
+            config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+        }
+        self
+    }
+
     /// Makes a connection over `stream` a TLS connection to a client.
     ///
     /// It has no time limit of its own; put a [`timeout`](heist_sync::time::timeout()) around it, or clients that say

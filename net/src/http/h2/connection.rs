@@ -14,9 +14,9 @@ use hyper::client::conn::http2::SendRequest;
 
 use super::metered::Metered;
 use super::origins::Origins;
-use super::runtime::Tasks;
 use super::settings::Settings;
 use super::upload::Outgoing;
+use crate::hyper::HeistExecutor;
 use crate::io::Compat;
 
 /// A connection that any number of exchanges use. It is closed when the last of them has ended and the client no
@@ -123,7 +123,7 @@ pub(in crate::http) async fn establish(
 ) -> Result<Arc<Connection>, hyper::Error> {
     // A socket is not to be had without a runtime.
     let handle = Handle::current();
-    let builder = settings.builder(Tasks(handle.clone()), head);
+    let builder = settings.builder(HeistExecutor::on(handle.clone()), head);
     let handshake = builder.handshake::<_, Outgoing>(Compat::new(io));
     let (sender, connection) = handshake.await?;
     let usage = Arc::new(Usage {

@@ -3,7 +3,6 @@
 //! | file | idea |
 //! |---|---|
 //! | `settings.rs` | what a [`ClientBuilder`](super::ClientBuilder) has to say about it |
-//! | `runtime.rs` | this runtime's tasks and timers, as hyper asks for them |
 //! | `metered.rs` | the transport, counted; it holds the right to be open |
 //! | `connection.rs` | one connection: its sender, its driver, and how long nobody has used it |
 //! | `origins.rs` | which origins have one, and who makes it while the others wait |
@@ -17,7 +16,6 @@
 //! [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113
 
 mod settings;
-mod runtime;
 mod metered;
 mod connection;
 mod origins;

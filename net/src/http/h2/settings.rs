@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::runtime::{Clock, Tasks};
 use crate::http::builder::ClientBuilder;
+use crate::hyper::{HeistExecutor, HeistTimer};
 
 /// When HTTP/2 is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +50,13 @@ impl Settings {
     /// hyper's builder with these settings; `head`: the limit of a response's head.
     pub(super) fn builder(
         &self,
-        tasks: Tasks,
+        executor: HeistExecutor,
         head: usize,
-    ) -> hyper::client::conn::http2::Builder<Tasks> {
-        let mut builder = hyper::client::conn::http2::Builder::new(tasks);
+    ) -> hyper::client::conn::http2::Builder<HeistExecutor> {
+        let mut builder = hyper::client::conn::http2::Builder::new(executor);
         let head = u32::try_from(head).unwrap_or(u32::MAX);
         builder
-            .timer(Clock)
+            .timer(HeistTimer::new())
             .max_header_list_size(self.header_list.map_or(head, |size| size.min(head)));
         if self.adaptive_window {
             builder.adaptive_window(true);

@@ -1,0 +1,229 @@
+//! Limits of connections, time and heads.
+
+use std::future::IntoFuture;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use heist_net::hyper::{Listener, serve};
+use heist_net::{TcpListener, TcpStream};
+use heist_runtime::spawn;
+use heist_sync::time::timeout;
+
+use crate::support::{App, Client, millis, run, start};
+
+/// At the limit nothing is accepted; when one leaves, the next is. Control: acquire the permit after the accept.
+#[test]
+fn connections() {
+    run(async {
+        let server = start(|server| server.max_connections(2)).await;
+        let mut first = server.connect().await;
+        first.get("/").await;
+        let mut second = server.connect().await;
+        second.get("/").await;
+        let mut third = server.connect().await;
+        let waiting = timeout(Duration::from_millis(100), third.get("/waits"));
+        assert!(waiting.await.is_err());
+        assert_eq!(server.now().total, 2);
+        drop(first);
+        assert!(third.response().await.unwrap().ends_with("/waits"));
+        assert_eq!(server.now().total, 3);
+        server.stop().await;
+    });
+}
+
+/// A head that dribbles in is cut off in time, also on a connection that has served others. Controls: no timeout (it
+/// hangs); count from the last byte (it takes too long).
+#[test]
+fn slow_heads() {
+    run(async {
+        let limit = Duration::from_millis(200);
+        let server = start(|server| server.header_read_timeout(limit)).await;
+        for served in [0, 2] {
+            let mut client = server.connect().await;
+            for _ in 0..served {
+                client.get("/").await;
+            }
+            // Idle, it may be for longer than that.
+            if served > 0 {
+                millis(300).await;
+            }
+            let began = Instant::now();
+            let closed = loop {
+                // Now and then a byte, for ever.
+                if client.stream.write_all(b"G").await.is_err() {
+                    break began.elapsed();
+                }
+                let closed = timeout(Duration::from_millis(20), client.is_closed()).await;
+                if closed.is_ok() {
+                    break began.elapsed();
+                }
+            };
+            assert!(
+                (limit - limit / 10..limit * 5).contains(&closed),
+                "{closed:?}"
+            );
+        }
+        // Not a word: the same.
+        let mut client = server.connect().await;
+        assert!(client.is_closed().await);
+        let now = server.now();
+        assert_eq!((now.timed_out, now.refused), (3, 2));
+        server.stop().await;
+    });
+}
+
+/// A slow service, and a slow body, are no slow head.
+#[test]
+fn slow_services_are_left_alone() {
+    run(async {
+        let short = Duration::from_millis(50);
+        let server = start(|server| server.header_read_timeout(short).idle_timeout(short)).await;
+        let mut client = server.connect().await;
+        assert!(client.get("/sleep/300").await.ends_with("/sleep/300"));
+        client
+            .send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\n")
+            .await;
+        for piece in ["a", "b", "c"] {
+            millis(80).await;
+            client.send(piece).await;
+        }
+        assert!(client.response().await.unwrap().ends_with("abc"));
+        server.stop().await;
+    });
+}
+
+#[test]
+fn idle_connections() {
+    run(async {
+        let limit = Duration::from_millis(150);
+        let server = start(|server| server.idle_timeout(limit)).await;
+        let mut client = server.connect().await;
+        for _ in 0..3 {
+            millis(80).await;
+            client.get("/").await;
+        }
+        let began = Instant::now();
+        assert!(client.is_closed().await);
+        assert!(began.elapsed() >= limit * 9 / 10);
+        // HTTP/2 is told so (GOAWAY), and a client connects anew.
+        let builder = heist_net::http::Client::builder().http2_prior_knowledge();
+        let client = builder.build().unwrap();
+        for _ in 0..2 {
+            let response = client.get(server.url("/sleep/200")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), "/sleep/200");
+            server.until(|now| now.open == 0).await;
+        }
+        let last = server.stop().await;
+        assert_eq!((last.total, last.timed_out, last.refused), (3, 3, 0));
+    });
+}
+
+/// A client that takes nothing is closed; one that takes a little at a time is not.
+#[test]
+fn clients_that_take_nothing() {
+    run(async {
+        let limit = Duration::from_millis(300);
+        let server = start(|server| server.write_timeout(limit).idle_timeout(None)).await;
+        let mut stuck = server.connect().await;
+        stuck
+            .send("GET /big/50000000 HTTP/1.1\r\nHost: t\r\n\r\n")
+            .await;
+        let mut slow = server.connect().await;
+        slow.send("GET /big/20000000 HTTP/1.1\r\nHost: t\r\n\r\n")
+            .await;
+        let mut taken = 0;
+        while taken < 20_000_000 {
+            let bytes = slow.stream.recv().await.unwrap();
+            let count = bytes.expect("it is not cut off").len();
+            taken += count;
+            if taken / 2_000_000 > (taken - count) / 2_000_000 {
+                millis(60).await;
+            }
+        }
+        server.until(|now| now.open == 1).await;
+        let last = server.now();
+        assert_eq!((last.timed_out, last.refused), (1, 0));
+        drop((stuck, slow));
+        server.stop().await;
+    });
+}
+
+/// 64 KiB and 100 fields.
+#[test]
+fn long_heads() {
+    run(async {
+        let server = start(|server| server).await;
+        let long = format!("X-Long: {}\r\n", "x".repeat(70_000));
+        let many = "X-Many: 1\r\n".repeat(101);
+        for fields in [long, many] {
+            let mut client = server.connect().await;
+            let request = format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
+            client.send(&request).await;
+            let response = client.response().await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 431"), "{response}");
+            assert!(client.is_closed().await);
+        }
+        assert_eq!(server.stop().await.requests, 0);
+    });
+}
+
+/// A listener whose accepts fail first, and has a last error.
+struct Failing {
+    inner: TcpListener,
+    errors: Vec<i32>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Listener for Failing {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.asked.fetch_add(1, SeqCst);
+        match self.errors.pop() {
+            Some(0) | None => self.inner.accept().await,
+            Some(code) => Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
+/// Errors of accepting are survived, without spinning; that of a descriptor that is no listener ends the server, after
+/// what it serves. Controls: end at the first; pause for none.
+#[test]
+fn errors_of_accepting() {
+    const ECONNABORTED: i32 = 103;
+    const EMFILE: i32 = 24;
+    const EBADF: i32 = 9;
+    run(async {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = inner.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        // From the last to the first.
+        let errors = [&[EBADF, 0][..], &[EMFILE; 5], &[ECONNABORTED; 3]].concat();
+        let listener = Failing {
+            inner,
+            errors,
+            asked: asked.clone(),
+        };
+        let server = serve(listener, App::default());
+        let metrics = server.metrics();
+        let began = Instant::now();
+        let server = spawn(server.into_future());
+        let mut client = Client::connect(address).await;
+        client
+            .send("GET /sleep/100 HTTP/1.1\r\nHost: t\r\n\r\n")
+            .await;
+        let error = server.await.unwrap().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(EBADF));
+        // 10, 20, 40, 80, 160 ms.
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        assert!(client.response().await.unwrap().ends_with("/sleep/100"));
+        assert_eq!(
+            (asked.load(SeqCst), metrics.snapshot().accept_errors),
+            (10, 5)
+        );
+    });
+}

@@ -1,0 +1,226 @@
+//! A server in the test's own runtime, and a client by hand.
+
+use std::convert::Infallible;
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use heist_net::hyper::{Serve, ServerMetrics, ServerSnapshot, serve};
+use heist_net::{TcpListener, TcpStream};
+use heist_runtime::{JoinHandle, block_on, spawn};
+use heist_sync::oneshot;
+use heist_sync::time::{sleep, timeout};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The service of the tests, and what it has seen.
+#[derive(Clone, Default)]
+pub(crate) struct App {
+    pub(crate) seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) running: AtomicUsize,
+    pub(crate) finished: AtomicUsize,
+    /// Requests that were cancelled, or whose client went away.
+    pub(crate) dropped: AtomicUsize,
+}
+
+struct Running(Arc<Seen>, bool);
+
+impl Running {
+    fn finish(&mut self) {
+        self.1 = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+        let ended = if self.1 {
+            &self.0.finished
+        } else {
+            &self.0.dropped
+        };
+        ended.fetch_add(1, SeqCst);
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for App {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.seen.running.fetch_add(1, SeqCst);
+        let mut running = Running(self.seen.clone(), false);
+        Box::pin(async move {
+            let response = answer(request).await;
+            running.finish();
+            Ok(response)
+        })
+    }
+}
+
+/// `/sleep/MILLIS`, `/panic`, `/echo`, `/big/BYTES`; and otherwise the path itself.
+async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let body = match path.split('/').collect::<Vec<_>>()[1..] {
+        ["sleep", millis] => {
+            sleep(Duration::from_millis(number(millis))).await;
+            Bytes::from(path)
+        }
+        ["panic"] => panic!("the service panics, as the test asks"),
+        ["echo"] => match request.into_body().collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => {
+                let mut response = Response::default();
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                return response;
+            }
+        },
+        ["big", bytes] => vec![b'x'; usize::try_from(number(bytes)).unwrap()].into(),
+        _ => Bytes::from(path),
+    };
+    Response::new(Full::new(body))
+}
+
+/// A server that runs.
+pub(crate) struct Started {
+    pub(crate) address: SocketAddr,
+    pub(crate) app: App,
+    pub(crate) metrics: ServerMetrics,
+    stop: Option<oneshot::Sender<()>>,
+    pub(crate) task: JoinHandle<std::io::Result<()>>,
+}
+
+pub(crate) type Server = Serve<TcpListener, App>;
+
+/// Starts a server, set up by `set`.
+pub(crate) async fn start(set: impl FnOnce(Server) -> Server) -> Started {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = App::default();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = set(serve(listener, app.clone())).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let metrics = server.metrics();
+    let task = spawn(server.into_future());
+    Started {
+        address,
+        app,
+        metrics,
+        stop: Some(stop),
+        task,
+    }
+}
+
+impl Started {
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn now(&self) -> ServerSnapshot {
+        self.metrics.snapshot()
+    }
+
+    /// Waits until the numbers are as `want` says.
+    pub(crate) async fn until(&self, want: impl Fn(&ServerSnapshot) -> bool) {
+        for _ in 0..1000 {
+            if want(&self.now()) {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it does not come to that: {:?}", self.now());
+    }
+
+    pub(crate) fn tell_to_stop(&mut self) {
+        self.stop = None;
+    }
+
+    /// Has it end, which must not take long.
+    pub(crate) async fn stop(mut self) -> ServerSnapshot {
+        self.tell_to_stop();
+        let ended = timeout(Duration::from_secs(10), &mut self.task).await;
+        ended.expect("it ends").unwrap().unwrap();
+        let last = self.now();
+        assert_eq!((last.open, last.in_flight), (0, 0), "{last:?}");
+        last
+    }
+}
+
+/// A client of HTTP/1 by hand.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
+            .await;
+        self.response().await.expect("a response")
+    }
+
+    /// The next response, head and body, by its `content-length`; `None` when the connection is closed.
+    pub(crate) async fn response(&mut self) -> Option<String> {
+        loop {
+            let text = String::from_utf8_lossy(&self.buffer).to_string();
+            if let Some(end) = text.find("\r\n\r\n") {
+                let length = text[..end]
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "))
+                    .map_or(0, |length| length.parse().unwrap());
+                if text.len() >= end + 4 + length {
+                    self.buffer.drain(..end + 4 + length);
+                    return Some(text[..end + 4 + length].to_owned());
+                }
+            }
+            match self.stream.recv().await {
+                Ok(Some(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        self.response().await.is_none() && self.buffer.is_empty()
+    }
+}
+
+/// Runs a test, which must come to an end.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    block_on(async { timeout(LIMIT, test).await.expect("the test hangs") });
+}
+
+pub(crate) async fn millis(millis: u64) {
+    sleep(Duration::from_millis(millis)).await;
+}
