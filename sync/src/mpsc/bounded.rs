@@ -5,6 +5,7 @@ use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::list::List;
 use super::permit::{OwnedPermit, Permit, PermitIterator, nudge_if_closed};
 use super::receive::{Receive, Recv, receiver_methods};
+use super::sender::senders;
 use crate::blocking;
 use crate::time::timeout;
 use crate::wait::{Closed, Permits, Refusal};
@@ -311,33 +312,6 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Waits until the receiver is closed or dropped.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing.
-    #[track_caller]
-    pub fn closed(&self) -> impl Future<Output = ()> {
-        let closed = self.chan.shared.open.take(1, Leaf::here());
-        async move {
-            let Err(Closed) = closed.await else {
-                unreachable!("there never is a permit");
-            };
-        }
-    }
-
-    /// Whether the receiver was closed or dropped, so that sending would fail.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        Bounded::is_closed(&self.chan)
-    }
-
-    /// Whether both send into the same channel.
-    #[must_use]
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.chan.is_same(&other.chan)
-    }
-
     /// For how many items there is room now.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -350,26 +324,6 @@ impl<T> Sender<T> {
         self.chan.shared.limit.room
     }
 
-    /// A sender that does not keep the channel open.
-    #[must_use]
-    pub fn downgrade(&self) -> WeakSender<T> {
-        WeakSender {
-            chan: self.chan.downgrade(),
-        }
-    }
-
-    /// How many senders there are.
-    #[must_use]
-    pub fn strong_count(&self) -> usize {
-        self.chan.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    #[must_use]
-    pub fn weak_count(&self) -> usize {
-        self.chan.shared.weak_count()
-    }
-
     fn try_room(&self, items: usize) -> Result<(), TrySendError<()>> {
         let taken = self.chan.shared.limit.permits.try_take(items);
         taken.map_err(|error| match error {
@@ -379,25 +333,7 @@ impl<T> Sender<T> {
     }
 }
 
-impl<T> WeakSender<T> {
-    /// A sender, unless all were dropped.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<Sender<T>> {
-        self.chan.upgrade().map(|chan| Sender { chan })
-    }
-
-    /// How many senders there are.
-    #[must_use]
-    pub fn strong_count(&self) -> usize {
-        self.chan.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    #[must_use]
-    pub fn weak_count(&self) -> usize {
-        self.chan.shared.weak_count()
-    }
-}
+senders!(Sender, WeakSender, Bounded);
 
 impl<T> Receiver<T> {
     receiver_methods!();
@@ -421,33 +357,11 @@ impl<T> Receiver<T> {
     }
 }
 
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            chan: self.chan.clone(),
-        }
-    }
-}
-
-impl<T> Clone for WeakSender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            chan: self.chan.clone(),
-        }
-    }
-}
-
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
             .field("capacity", &self.capacity())
             .finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for WeakSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSender").finish_non_exhaustive()
     }
 }
 

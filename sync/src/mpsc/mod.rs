@@ -8,7 +8,7 @@
 //!
 //! - `slot`, `list`: the lock-free queue.
 //! - `chan`: the counted handles to it.
-//! - `receive`: the receiving end of both kinds.
+//! - `receive`: the receiving end of both kinds; `sender`: what the sending ends have in common.
 //! - `bounded`, `permit`; `unbounded`: the two kinds.
 //! - `error`: why an item was not sent or received.
 
@@ -16,6 +16,7 @@ mod slot;
 mod list;
 mod chan;
 mod receive;
+mod sender;
 mod bounded;
 mod permit;
 mod unbounded;

@@ -4,6 +4,7 @@ use super::chan::{Chan, Limit, Shared, Strong, Weak};
 use super::error::{SendError, TryRecvError};
 use super::list::List;
 use super::receive::{Receive, Recv, receiver_methods};
+use super::sender::senders;
 use crate::blocking;
 use crate::wait::Closed;
 use heist_runtime::scope::Leaf;
@@ -85,74 +86,9 @@ impl<T> UnboundedSender<T> {
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.chan.push(value).map_err(SendError)
     }
-
-    /// Waits until the receiver is closed or dropped.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing.
-    #[track_caller]
-    pub fn closed(&self) -> impl Future<Output = ()> {
-        let closed = self.chan.shared.open.take(1, Leaf::here());
-        async move {
-            let Err(Closed) = closed.await else {
-                unreachable!("there never is a permit");
-            };
-        }
-    }
-
-    /// Whether the receiver was closed or dropped, so that sending would fail.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.chan.is_shut()
-    }
-
-    /// Whether both send into the same channel.
-    #[must_use]
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.chan.is_same(&other.chan)
-    }
-
-    /// A sender that does not keep the channel open.
-    #[must_use]
-    pub fn downgrade(&self) -> WeakUnboundedSender<T> {
-        WeakUnboundedSender {
-            chan: self.chan.downgrade(),
-        }
-    }
-
-    /// How many senders there are.
-    #[must_use]
-    pub fn strong_count(&self) -> usize {
-        self.chan.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    #[must_use]
-    pub fn weak_count(&self) -> usize {
-        self.chan.shared.weak_count()
-    }
 }
 
-impl<T> WeakUnboundedSender<T> {
-    /// A sender, unless all were dropped.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<UnboundedSender<T>> {
-        self.chan.upgrade().map(|chan| UnboundedSender { chan })
-    }
-
-    /// How many senders there are.
-    #[must_use]
-    pub fn strong_count(&self) -> usize {
-        self.chan.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    #[must_use]
-    pub fn weak_count(&self) -> usize {
-        self.chan.shared.weak_count()
-    }
-}
+senders!(UnboundedSender, WeakUnboundedSender, Unlimited);
 
 impl<T> UnboundedReceiver<T> {
     receiver_methods!();
@@ -163,32 +99,9 @@ impl<T> UnboundedReceiver<T> {
     }
 }
 
-impl<T> Clone for UnboundedSender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            chan: self.chan.clone(),
-        }
-    }
-}
-
-impl<T> Clone for WeakUnboundedSender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            chan: self.chan.clone(),
-        }
-    }
-}
-
 impl<T> fmt::Debug for UnboundedSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnboundedSender").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for WeakUnboundedSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakUnboundedSender")
-            .finish_non_exhaustive()
     }
 }
 

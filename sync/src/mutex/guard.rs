@@ -83,6 +83,46 @@ impl Drop for Held<'_> {
     }
 }
 
+/// `map` and `try_map` of a guard: they make a guard of a part of `$value`, which is `$what`.
+macro_rules! maps {
+    ($what:literal, $value:ident => $mapped:ident<$first:tt>, $(#[$example:meta])*) => {
+        #[doc = concat!("Keeps it locked for a part of ", $what, ".")]
+        $(#[$example])*
+        pub fn map<S, F>(mut this: Self, part: F) -> $mapped<$first, S>
+        where
+            S: ?Sized,
+            F: FnOnce(&mut $value) -> &mut S,
+        {
+            let value = NonNull::from(part(&mut *this));
+            $mapped {
+                value,
+                held: this.held,
+                part: PhantomData,
+            }
+        }
+
+        #[doc = concat!("Keeps it locked for a part of ", $what, ", if it has that part.")]
+        ///
+        /// # Errors
+        ///
+        /// The guard itself, if the closure returns `None`.
+        pub fn try_map<S, F>(mut this: Self, part: F) -> Result<$mapped<$first, S>, Self>
+        where
+            S: ?Sized,
+            F: FnOnce(&mut $value) -> Option<&mut S>,
+        {
+            let Some(value) = part(&mut *this).map(NonNull::from) else {
+                return Err(this);
+            };
+            Ok($mapped {
+                value,
+                held: this.held,
+                part: PhantomData,
+            })
+        }
+    };
+}
+
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// For whoever has taken the permit.
     pub(super) fn new(lock: &'a Mutex<T>) -> Self {
@@ -93,51 +133,21 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         }
     }
 
-    /// Keeps it locked for a part of the value.
-    ///
-    /// ```
-    /// # heist_runtime::block_on(async {
-    /// use heist_sync::{Mutex, MutexGuard};
-    ///
-    /// let pair = Mutex::new((1, "two"));
-    /// let mut first = MutexGuard::map(pair.lock().await, |pair| &mut pair.0);
-    /// *first += 1;
-    /// drop(first);
-    /// assert_eq!(*pair.lock().await, (2, "two"));
-    /// # });
-    /// ```
-    pub fn map<U, F>(mut this: Self, part: F) -> MappedMutexGuard<'a, U>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let value = NonNull::from(part(&mut *this));
-        MappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        }
-    }
-
-    /// Keeps it locked for a part of the value, if it has that part.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if the closure returns `None`.
-    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<MappedMutexGuard<'a, U>, Self>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(value) = part(&mut *this).map(NonNull::from) else {
-            return Err(this);
-        };
-        Ok(MappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        })
-    }
+    maps!(
+        "the value", T => MappedMutexGuard<'a>,
+        ///
+        /// ```
+        /// # heist_runtime::block_on(async {
+        /// use heist_sync::{Mutex, MutexGuard};
+        ///
+        /// let pair = Mutex::new((1, "two"));
+        /// let mut first = MutexGuard::map(pair.lock().await, |pair| &mut pair.0);
+        /// *first += 1;
+        /// drop(first);
+        /// assert_eq!(*pair.lock().await, (2, "two"));
+        /// # });
+        /// ```
+    );
 
     /// The mutex that it keeps locked.
     pub fn mutex(this: &Self) -> &'a Mutex<T> {
@@ -154,53 +164,23 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
         }
     }
 
-    /// Keeps it locked for a part of the value.
-    ///
-    /// ```
-    /// # heist_runtime::block_on(async {
-    /// use heist_sync::{Mutex, OwnedMutexGuard};
-    /// use std::sync::Arc;
-    ///
-    /// let pair = Arc::new(Mutex::new((1, "two")));
-    /// let guard = Arc::clone(&pair).lock_owned().await;
-    /// let mut first = OwnedMutexGuard::map(guard, |pair| &mut pair.0);
-    /// *first += 1;
-    /// drop(first);
-    /// assert_eq!(*pair.lock().await, (2, "two"));
-    /// # });
-    /// ```
-    pub fn map<U, F>(mut this: Self, part: F) -> OwnedMappedMutexGuard<T, U>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let value = NonNull::from(part(&mut *this));
-        OwnedMappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        }
-    }
-
-    /// Keeps it locked for a part of the value, if it has that part.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if the closure returns `None`.
-    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<OwnedMappedMutexGuard<T, U>, Self>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(value) = part(&mut *this).map(NonNull::from) else {
-            return Err(this);
-        };
-        Ok(OwnedMappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        })
-    }
+    maps!(
+        "the value", T => OwnedMappedMutexGuard<T>,
+        ///
+        /// ```
+        /// # heist_runtime::block_on(async {
+        /// use heist_sync::{Mutex, OwnedMutexGuard};
+        /// use std::sync::Arc;
+        ///
+        /// let pair = Arc::new(Mutex::new((1, "two")));
+        /// let guard = Arc::clone(&pair).lock_owned().await;
+        /// let mut first = OwnedMutexGuard::map(guard, |pair| &mut pair.0);
+        /// *first += 1;
+        /// drop(first);
+        /// assert_eq!(*pair.lock().await, (2, "two"));
+        /// # });
+        /// ```
+    );
 
     /// The mutex that it keeps locked.
     pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
@@ -209,75 +189,15 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
 }
 
 impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
-    /// Keeps it locked for a part of the part.
-    pub fn map<U, F>(mut this: Self, part: F) -> MappedMutexGuard<'a, U>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let value = NonNull::from(part(&mut *this));
-        MappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        }
-    }
-
-    /// Keeps it locked for a part of the part, if it has that.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if the closure returns `None`.
-    pub fn try_map<U, F>(mut this: Self, part: F) -> Result<MappedMutexGuard<'a, U>, Self>
-    where
-        U: ?Sized,
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(value) = part(&mut *this).map(NonNull::from) else {
-            return Err(this);
-        };
-        Ok(MappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        })
-    }
+    maps!(
+        "the part", T => MappedMutexGuard<'a>,
+    );
 }
 
 impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
-    /// Keeps it locked for a part of the part.
-    pub fn map<S, F>(mut this: Self, part: F) -> OwnedMappedMutexGuard<T, S>
-    where
-        S: ?Sized,
-        F: FnOnce(&mut U) -> &mut S,
-    {
-        let value = NonNull::from(part(&mut *this));
-        OwnedMappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        }
-    }
-
-    /// Keeps it locked for a part of the part, if it has that.
-    ///
-    /// # Errors
-    ///
-    /// The guard itself, if the closure returns `None`.
-    pub fn try_map<S, F>(mut this: Self, part: F) -> Result<OwnedMappedMutexGuard<T, S>, Self>
-    where
-        S: ?Sized,
-        F: FnOnce(&mut U) -> Option<&mut S>,
-    {
-        let Some(value) = part(&mut *this).map(NonNull::from) else {
-            return Err(this);
-        };
-        Ok(OwnedMappedMutexGuard {
-            value,
-            held: this.held,
-            part: PhantomData,
-        })
-    }
+    maps!(
+        "the part", U => OwnedMappedMutexGuard<T>,
+    );
 }
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
