@@ -22,6 +22,7 @@ mod addr;
 pub mod dns;
 mod ready;
 mod accept;
+mod halves;
 mod tcp;
 mod udp;
 pub mod unix;

@@ -1,5 +1,35 @@
 //! Readers and writers for libraries that know other traits.
 
+/// The methods of another library's writer; `$shutdown` is what it calls a shutdown.
+#[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
+macro_rules! write_methods {
+    ($shutdown:ident) => {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.get_mut().inner.poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.get_mut().inner.poll_write_vectored(cx, parts)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.get_mut().inner.poll_flush(cx)
+        }
+
+        fn $shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.get_mut().inner.poll_shutdown(cx)
+        }
+    };
+}
+
 #[cfg(feature = "futures-io")]
 mod futures_io;
 #[cfg(feature = "tokio")]
