@@ -1,5 +1,5 @@
 //! Reading and writing through the traits of `heist_net::io`, over real sockets and scripted readers, with futures
-//! dropped at any poll.
+//! dropped at any poll. The controls that are named were tried once each.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

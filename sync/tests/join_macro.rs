@@ -75,7 +75,7 @@ fn any_number_of_futures_will_do() {
     });
 }
 
-/// Control: with a `'static` bound on a branch this does not compile.
+/// Control: with a `'static` bound on a branch not even the library compiles, whose `join` takes any future.
 #[test]
 fn futures_may_borrow_and_be_borrowed() {
     let total = Cell::new(0);

@@ -335,7 +335,7 @@ fn everything_can_move_between_threads() {
     check_value(Arc::clone(&semaphore).acquire_owned());
 }
 
-/// Control: a wait that polls once and gives up.
+/// Control: with a waker that does not unpark the thread this hangs.
 #[test]
 fn threads_outside_of_the_runtime_wait_for_permits() {
     let semaphore = Arc::new(Semaphore::new(2));

@@ -153,7 +153,7 @@ fn a_body_lends_its_emitter() {
     assert_eq!(block_on(stream.collect::<Vec<_>>()), [3, 2, 1, 0]);
 }
 
-/// Control: a stream that is forgotten, in place of the drop.
+/// Control: with the stream forgotten in place of the drop the body is not dropped.
 #[test]
 fn a_stream_dropped_half_read_drops_its_body() {
     let dropped = Cell::new(false);

@@ -140,7 +140,7 @@ fn lengths_beyond_the_limit_are_errors() {
 
 /// Both ways over a socket, every future dropped at random.
 ///
-/// Control: an `Outgoing` that is cleared when a write is pending; a `FramedRead` whose buffer is the future's.
+/// Control: with a `poll_flush` that is ready while bytes are left the echo's buffer is not empty at the end.
 #[test]
 fn framed_messages_dropped_at_any_poll_are_not_lost() {
     block_on(async {
@@ -164,8 +164,10 @@ fn framed_messages_dropped_at_any_poll_are_not_lost() {
         });
         let mut chance = Chance::new(2);
         let mut framed = Framed::new(client, LengthDelimitedCodec::new());
-        for _ in 0..200 {
-            let message = Bytes::from(numbered(chance.below(3000)));
+        for i in 0..100 {
+            // Some come in many pieces.
+            let most = if i % 4 == 0 { 200_000 } else { 3000 };
+            let message = Bytes::from(numbered(chance.below(most)));
             framed.send(message.clone()).await.unwrap();
             let back = stubborn(&mut chance, async || framed.next().await).await;
             assert_eq!(back.unwrap().unwrap(), message);
@@ -177,7 +179,7 @@ fn framed_messages_dropped_at_any_poll_are_not_lost() {
     });
 }
 
-/// Control: a `send` that encodes again what was encoded.
+/// Controls: an `Outgoing` that is cleared when a write is pending; a `send` that encodes again what was encoded.
 #[test]
 fn a_dropped_send_sends_all_or_nothing() {
     block_on(async {
@@ -228,6 +230,7 @@ fn what_was_not_decoded_is_put_back() {
     });
 }
 
+/// Controls: an `Incoming` that is cleared when a read is pending; a `discard` that only notes that it has to.
 #[test]
 fn errors_end_a_loop_and_can_be_passed() {
     block_on(async {

@@ -52,7 +52,7 @@ async fn proxied() -> (TcpStream, (TcpStream, TcpStream), TcpStream) {
 
 /// The client ends its direction, and still gets the whole answer.
 ///
-/// Control: a direction that does not shut down its writer hangs.
+/// Control: with a direction that does not shut down its writer this hangs.
 #[test]
 fn half_closed_connections_get_their_answer() {
     block_on(async {
@@ -105,7 +105,7 @@ fn both_counts_are_told() {
     });
 }
 
-/// Control: a `Both` that looks at the other direction first swallows the reset.
+/// Control: with a `Both` that waits for one direction before it looks at the other this hangs.
 #[test]
 fn an_error_of_one_direction_is_told_while_the_other_is_open() {
     block_on(async {
@@ -178,7 +178,7 @@ mod broken {
     }
 }
 
-/// Control: a `read_through!` that reads by another way than `recv` does.
+/// Control: a `read_through!` whose `consume`, or `poll_fill_buf`, does not reach the reader.
 #[test]
 fn unix_sockets_are_proxied_too() {
     use heist_net::UnixStream;

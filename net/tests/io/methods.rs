@@ -127,8 +127,7 @@ fn read_buf_fills_what_there_is_room_for() {
     });
 }
 
-/// Control: a `write_buf` that advances before it has written; a `poll_write` that sends when it is not asked to
-/// any more.
+/// Control: a `write_buf` that advances also when its write is pending.
 #[test]
 fn write_all_buf_dropped_at_any_poll_loses_and_repeats_nothing() {
     block_on(async {
