@@ -11,6 +11,8 @@ use crate::driver::ring::RingConfig;
 use crate::driver::sys;
 use crate::error::BuildError;
 use crate::runtime::Runtime;
+use crate::task::JoinError;
+use crate::task::error::PanicHook;
 
 /// How workers use their rings, and how an idle worker rescues a busy one's I/O.
 ///
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) cleanup_grace: Option<Duration>,
     pub(crate) on_thread_start: Option<Hook>,
     pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) on_unobserved_panic: Option<PanicHook>,
 }
 
 impl fmt::Debug for Config {
@@ -99,6 +102,7 @@ pub struct Builder {
     cleanup_grace: Option<Duration>,
     on_thread_start: Option<Hook>,
     on_thread_stop: Option<Hook>,
+    on_unobserved_panic: Option<PanicHook>,
 }
 
 impl fmt::Debug for Builder {
@@ -138,6 +142,7 @@ impl Builder {
             cleanup_grace: Some(Duration::from_secs(30)),
             on_thread_start: None,
             on_thread_stop: None,
+            on_unobserved_panic: None,
         }
     }
 
@@ -264,6 +269,30 @@ impl Builder {
         self
     }
 
+    /// A function that is given the error of a task, or a closure of `spawn_blocking`, that panicked when nobody will
+    /// see it: its [`JoinHandle`](crate::JoinHandle) was dropped, before or after, without having yielded it.
+    /// Default: nobody is told, beyond what the panic hook of `std` has printed.
+    ///
+    /// It is called once for each, on the thread that ran the task or dropped the handle, and may end the process. A
+    /// panic of its own is contained. tokio has `unhandled_panic`, which can only shut a runtime of one thread down.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, unobserved) = mpsc::channel();
+    /// let runtime = heist_runtime::Builder::new()
+    ///     .on_unobserved_panic(move |error| drop(sender.send(error.to_string())))
+    ///     .build()?;
+    /// drop(runtime.spawn(async { panic!("nobody looks") }));
+    /// runtime.block_on(async { heist_runtime::yield_now().await });
+    /// assert!(unobserved.recv().unwrap().ends_with("panicked: nobody looks"));
+    /// # Ok::<(), heist_runtime::BuildError>(())
+    /// ```
+    pub fn on_unobserved_panic(mut self, hook: impl Fn(JoinError) + Send + Sync + 'static) -> Self {
+        self.on_unobserved_panic = Some(Arc::new(hook));
+        self
+    }
+
     /// How long the cleanup of something that was cancelled may take: 30 seconds by default, `None` for
     /// as long as it wants.
     ///
@@ -339,7 +368,7 @@ impl Builder {
                 max_threads: self.max_blocking_threads.max(1),
                 keep_alive: self.blocking_keep_alive,
                 thread_name: self.thread_name.clone(),
-                on_thread_start: self.on_thread_start.clone(),
+                on_thread_start: self.on_blocking_thread_start(),
                 on_thread_stop: self.on_thread_stop.clone(),
             },
             thread_name: self.thread_name.clone(),
@@ -347,7 +376,23 @@ impl Builder {
             cleanup_grace: self.cleanup_grace,
             on_thread_start: self.on_thread_start.clone(),
             on_thread_stop: self.on_thread_stop.clone(),
+            on_unobserved_panic: self.on_unobserved_panic.clone(),
         })
+    }
+
+    /// What a thread of the blocking pool does first: it learns the hook for panics, which a worker asks its
+    /// runtime for.
+    fn on_blocking_thread_start(&self) -> Option<Hook> {
+        let start = self.on_thread_start.clone();
+        let Some(hook) = self.on_unobserved_panic.clone() else {
+            return start;
+        };
+        Some(Arc::new(move || {
+            crate::context::set_panic_hook(hook.clone());
+            if let Some(start) = &start {
+                start();
+            }
+        }))
     }
 
     /// Builds the runtime: probes the kernel, opens a ring for each worker, and starts the threads.

@@ -17,6 +17,7 @@ use crate::driver::remote::Remote;
 use crate::handle::Handle;
 use crate::scheduler::worker::Worker;
 use crate::scope::Scope;
+use crate::task::error::PanicHook;
 use crate::task::waker::is_of;
 use crate::task::{AbortHandle, Id, JoinHandle, TaskRef};
 use crate::time::Timers;
@@ -27,6 +28,8 @@ thread_local! {
     static WORKER: Cell<Option<NonNull<Worker>>> = const { Cell::new(None) };
     /// Runtimes entered on this thread, innermost last.
     static HANDLES: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
+    /// The hook for panics of the runtime whose blocking pool this thread belongs to.
+    static PANIC_HOOK: RefCell<Option<PanicHook>> = const { RefCell::new(None) };
     /// Whether this thread is inside some `block_on`.
     static BLOCKING: Cell<bool> = const { Cell::new(false) };
 }
@@ -135,6 +138,18 @@ pub(crate) fn last_io() -> Option<Instant> {
 /// How long the cleanup of a cancelled scope may take in the current runtime.
 pub(crate) fn cleanup_grace() -> Option<Duration> {
     with_worker(|worker| worker.shared().config.cleanup_grace).flatten()
+}
+
+/// Who is to be told of a panic of a task that nobody sees, in the runtime that this thread belongs to.
+#[cold]
+pub(crate) fn panic_hook() -> Option<PanicHook> {
+    with_worker(|worker| worker.shared().config.on_unobserved_panic.clone())
+        .unwrap_or_else(|| PANIC_HOOK.with_borrow(Clone::clone))
+}
+
+/// Makes this thread, which is no worker, know its runtime's hook.
+pub(crate) fn set_panic_hook(hook: PanicHook) {
+    PANIC_HOOK.set(Some(hook));
 }
 
 /// The name of the task that is being polled on this thread, if it has one.

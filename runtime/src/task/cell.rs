@@ -370,9 +370,12 @@ impl<F: Future> Typed<F> {
         let place = Self::cell(task).stage.with_mut(|place| place);
         // SAFETY: the task is complete, so the stage belongs to the `JoinHandle`.
         let stage = unsafe { std::ptr::replace(place, Stage::Spent) };
-        let Stage::Output(output) = stage else {
+        let Stage::Output(mut output) = stage else {
             panic!("a JoinHandle was polled after it had completed")
         };
+        if let Err(error) = &mut output {
+            error.note_seen();
+        }
         // SAFETY: the `JoinHandle` passes a pointer to an `Option` of this type.
         unsafe { *to.cast::<Option<Result<F::Output, JoinError>>>() = Some(output) };
     }

@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::scope::Reason;
 use crate::task::Id;
@@ -23,16 +24,40 @@ enum Cause {
     Panicked(Payload),
 }
 
-/// A panic payload that can be shared, because a shared one only ever shows its text.
-struct Payload(Box<dyn Any + Send>);
+/// What [`Builder::on_unobserved_panic`](crate::Builder::on_unobserved_panic) was given.
+pub(crate) type PanicHook = Arc<dyn Fn(JoinError) + Send + Sync>;
 
-// SAFETY: `text` looks only for `&str` and `String`, which are `Sync`; everything else needs ownership.
+/// A panic payload that can be shared, because a shared one only ever shows its text.
+struct Payload {
+    id: Id,
+    payload: Box<dyn Any + Send>,
+    /// Who is to be told if it is dropped before anybody has seen it.
+    unseen: Option<PanicHook>,
+}
+
+// SAFETY: `text` looks only for `&str` and `String`, which are `Sync`; everything else needs ownership. The hook is
+// `Sync`.
 unsafe impl Sync for Payload {}
 
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if let Some(hook) = self.unseen.take() {
+            let error = JoinError::with_payload(self.id, self.take(), None);
+            crate::panics::contain("hook", || hook(error));
+        }
+    }
+}
+
 impl Payload {
+    /// The payload, which is seen with this.
+    fn take(&mut self) -> Box<dyn Any + Send> {
+        self.unseen = None;
+        std::mem::replace(&mut self.payload, Box::new(()))
+    }
+
     /// The text of the payload, when it is one.
     fn text(&self) -> Option<&str> {
-        let payload = &*self.0;
+        let payload = &*self.payload;
         payload
             .downcast_ref::<&str>()
             .copied()
@@ -55,10 +80,26 @@ impl JoinError {
         }
     }
 
+    /// The error of a task of the runtime that this thread belongs to, whose hook is told if nobody sees it.
     pub(crate) fn panicked(id: Id, payload: Box<dyn Any + Send>) -> Self {
+        Self::with_payload(id, payload, crate::context::panic_hook())
+    }
+
+    fn with_payload(id: Id, payload: Box<dyn Any + Send>, unseen: Option<PanicHook>) -> Self {
         Self {
             id,
-            cause: Cause::Panicked(Payload(payload)),
+            cause: Cause::Panicked(Payload {
+                id,
+                payload,
+                unseen,
+            }),
+        }
+    }
+
+    /// It goes to whoever has waited for the task.
+    pub(crate) fn note_seen(&mut self) {
+        if let Cause::Panicked(payload) = &mut self.cause {
+            payload.unseen = None;
         }
     }
 
@@ -109,7 +150,7 @@ impl JoinError {
     /// The error itself, when the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
-            Cause::Panicked(payload) => Ok(payload.0),
+            Cause::Panicked(mut payload) => Ok(payload.take()),
             cause => Err(Self { id: self.id, cause }),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) mod waker;
 mod join;
 mod abort;
 mod cancel_on_drop;
-mod error;
+pub(crate) mod error;
 pub(crate) mod list;
 mod id;
 pub(crate) mod dump;
