@@ -15,8 +15,9 @@ const TASKS: usize = 20;
 
 /// They run on both workers before long.
 ///
-/// Control: with a `LASTING` of an hour they stay on one worker, and this fails after its ten seconds; on a busy
-/// machine not always.
+/// Control: none that always fails. With a `LASTING` of an hour it passed three times out of three on a busy machine,
+/// where polls that lose their CPU make the queue look long. What the rule is worth shows `notify, 32 pairs in turn` of
+/// the bench: 1.67 of tokio's time without it.
 #[test]
 fn a_queue_that_does_not_end_is_divided() {
     let _watchdog = Watchdog::new("a queue that does not end");
