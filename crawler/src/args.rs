@@ -1,80 +1,282 @@
 //! The command line of `heist-crawl`.
 
+use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+use http::{HeaderName, HeaderValue};
 
-use crate::{DelayRange, PageUrl, options};
+use crate::{DelayRange, PageUrl, Reach, config, options};
 
 /// Longest time that a page may be given.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+const EXAMPLES: &str = "\
+Examples:
+  heist-crawl
+          Serve 2000 linked pages on loopback, and crawl them
+  heist-crawl https://example.org/ --max-pages 500 --output pages.jsonl
+          500 pages of a site, one JSON object a line
+  heist-crawl https://example.org/docs/ --include '/docs/' --delay 0.2 --report report.html
+          A part of a site, five pages a second, and a report with charts
+  heist-crawl https://example.org/ --sitemaps --warc site.warc.gz
+          An archive of a site, also of what only its sitemap names
+  heist-crawl https://example.org/ --journal site.journal --output pages.jsonl
+          The same command once more goes on after Ctrl-C, a crash, or kill -9
+  heist-crawl --config nightly.toml --quiet --summary-json -
+          Flags from a file of lines such as `max-pages = 500`; the command line counts more
+
+Exit status:
+  0        the crawl ended by itself, or at a limit
+  1        nothing could be fetched, or the program could not work; the reason is on standard error
+  2        bad arguments, or a bad configuration file
+  128+N    signal N stopped the crawl: 130 for Ctrl-C, 143 for SIGTERM.
+           The first lets it end in order, the second ends it at once";
+
 /// Crawls web sites, or an embedded one, on the Heist runtime.
 ///
 /// Without a URL, a site of linked pages is served on loopback and crawled. With URLs, those are
-/// crawled, staying on their hosts. Exit status: 0 when the crawl ended by itself, 1 when nothing
-/// could be fetched or the program could not work, 2 on bad arguments, 128 plus the signal's
-/// number when it was interrupted.
+/// crawled, staying on their hosts, one request a second for each, as their robots.txt allows.
+/// Servers on loopback are asked as fast as they answer, unless a flag says otherwise.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "heist-crawl", version, max_term_width = 100)]
+#[command(
+    name = "heist-crawl",
+    version,
+    verbatim_doc_comment,
+    after_long_help = EXAMPLES,
+    after_help = "--help says more, and has examples.",
+    args_override_self = true
+)]
 pub struct Args {
     /// Where to start: http:// or https:// addresses
     #[arg(value_name = "URL")]
     pub urls: Vec<PageUrl>,
+
+    /// Read flags from a TOML file: `long-name = value`, `urls = [..]`; the command line counts more
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Pages of the embedded site
     #[arg(
         long,
         value_name = "N",
         default_value = "2000",
-        conflicts_with = "urls"
+        conflicts_with = "urls",
+        help_heading = "Embedded site"
     )]
     pub pages: NonZeroU32,
 
     /// The embedded site answers this many milliseconds late: `A..B`, or one number
-    #[arg(long, value_name = "A..B", conflicts_with = "urls")]
+    #[arg(
+        long,
+        value_name = "A..B",
+        conflicts_with = "urls",
+        help_heading = "Embedded site"
+    )]
     pub delay_ms: Option<DelayRange>,
 
-    /// Fetches under way at a time
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
-    pub concurrency: usize,
+    /// How far to go from the URLs
+    #[arg(
+        long,
+        value_name = "WHERE",
+        default_value = "host",
+        value_enum,
+        help_heading = "Scope"
+    )]
+    pub reach: Reach,
 
-    /// Write one JSON object per page to FILE; `-` is standard output
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Follow only links to addresses that match this regular expression; may be repeated
+    #[arg(long, value_name = "REGEX", value_parser = pattern, help_heading = "Scope")]
+    pub include: Vec<String>,
+
+    /// Follow no links to addresses that match this regular expression; may be repeated
+    #[arg(long, value_name = "REGEX", value_parser = pattern, help_heading = "Scope")]
+    pub exclude: Vec<String>,
+
+    /// Read the sitemaps of the hosts
+    #[arg(long, help_heading = "Scope")]
+    pub sitemaps: bool,
+
+    /// Follow no links of pages whose content equals that of another
+    #[arg(long, help_heading = "Scope")]
+    pub unique_content: bool,
 
     /// Fetch no page beyond this number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub max_pages: Option<u64>,
 
+    /// Fetch no page beyond this number from any one host
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    pub max_pages_per_host: Option<u64>,
+
     /// Follow no link from a page this many links away from where the crawl started
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_depth: Option<u32>,
 
+    /// End after so many bytes of bodies; K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
+    pub max_bytes: Option<u64>,
+
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = long_seconds, help_heading = "Limits")]
+    pub max_time: Option<Duration>,
+
+    /// Give up on a page larger than this
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes, help_heading = "Limits")]
+    pub max_body: u64,
+
+    /// Fetches under way at a time
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = "Politeness")]
+    pub concurrency: usize,
+
+    /// Seconds from the end of an answer to the next request to that host [default: 1; on loopback 0]
+    #[arg(long, value_name = "SECONDS", value_parser = pause, help_heading = "Politeness")]
+    pub delay: Option<Duration>,
+
+    /// Requests to a host at a time, where there is no delay [default: 2; on loopback no limit]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Politeness")]
+    pub per_host: Option<usize>,
+
+    /// Requests to an IP address at a time [default: 8; on loopback no limit]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Politeness")]
+    pub per_address: Option<usize>,
+
+    /// Whether to follow robots.txt [default: true; on loopback false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          help_heading = "Politeness")]
+    pub robots: Option<bool>,
+
+    /// The longest Crawl-delay of a robots.txt that is followed; 0 to pay no attention to it
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = pause, help_heading = "Politeness")]
+    pub max_crawl_delay: Duration,
+
+    /// Give a host up after so many failures in a row
+    #[arg(long, value_name = "N", default_value = "25", value_parser = clap::value_parser!(u32).range(1..),
+          help_heading = "Politeness")]
+    pub error_budget: u32,
+
+    /// Ask again for a page whose server is busy (429, 503)
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2",
+        help_heading = "Politeness"
+    )]
+    pub retries: u32,
+
+    /// How the crawler introduces itself; its first word is looked for in robots.txt
+    #[arg(long, value_name = "NAME", default_value = options::USER_AGENT, value_parser = header,
+          help_heading = "Requests")]
+    pub user_agent: String,
+
+    /// A header of every request; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header_line, help_heading = "Requests")]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+
+    /// A cookie for the hosts of the URLs, and keep those of the servers; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = cookie, requires = "urls", help_heading = "Requests")]
+    pub cookie: Vec<String>,
+
+    /// Keep and send the cookies of the servers
+    #[arg(long, help_heading = "Requests")]
+    pub cookies: bool,
+
+    /// User and password for every request; `env:VAR` takes them from a variable, where `ps` does not show them
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = user, help_heading = "Requests")]
+    pub user: Option<HeaderValue>,
+
+    /// The proxy for all requests; by default those of the environment
+    #[arg(long, value_name = "URL", help_heading = "Requests")]
+    pub proxy: Option<String>,
+
+    /// Connect to no private or local addresses, whatever leads there
+    #[arg(long, help_heading = "Requests")]
+    pub block_private: bool,
+
     /// Seconds that one page may take, from connecting to its last byte
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Requests")]
     pub timeout_s: Duration,
 
+    /// Write one JSON object per page to FILE; `-` is standard output
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Add every response to a web archive, usually named .warc.gz
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub warc: Option<PathBuf>,
+
+    /// Note what was found and done in FILE; if it exists, go on from there
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub journal: Option<PathBuf>,
+
+    /// Waiting pages in memory; more go to a file in the folder for temporary files
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "100000",
+        help_heading = "Output"
+    )]
+    pub queue_memory: usize,
+
     /// Write the summary as one JSON object to FILE; `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<PathBuf>,
 
-    /// How the crawler introduces itself
-    #[arg(long, value_name = "NAME", default_value = options::USER_AGENT, value_parser = header)]
-    pub user_agent: String,
+    /// Write a report with charts to FILE, one page of HTML
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+
+    /// Say more on standard error: failed pages, and progress when it is no terminal
+    #[arg(long, short, conflicts_with = "quiet", help_heading = "Output")]
+    pub verbose: bool,
+
+    /// Say nothing but errors: no display, no summary
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
 
     /// Worker threads; by default one per available processor
     #[arg(long, value_name = "N", value_parser = count)]
     pub workers: Option<usize>,
 
-    /// Say more on standard error: failed pages, and progress when it is no terminal
-    #[arg(long, short)]
-    pub verbose: bool,
+    /// Print a script for completions of a shell, and exit
+    #[arg(long, value_name = "SHELL", value_enum)]
+    pub completions: Option<Shell>,
+
+    /// Print the manual page, and exit
+    #[arg(long)]
+    pub man: bool,
 }
 
 impl Args {
+    /// Reads a command line, its first word the name of the program, and the configuration file that it names.
+    ///
+    /// # Errors
+    ///
+    /// Also for `--help` and `--version`: the error knows what to print, and its exit status.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let line: Vec<_> = line.into_iter().collect();
+        let args = Self::try_parse_from(&line)?;
+        let Some(path) = &args.config else {
+            return Ok(args);
+        };
+        let fault = |text: String| Self::command().error(clap::error::ErrorKind::Io, text);
+        let flags = config::flags(path).map_err(fault)?;
+        let (name, rest) = line.split_at(1);
+        let whole = name.iter().chain(&flags).chain(rest);
+        let parsed = Self::try_parse_from(whole);
+        parsed.map_err(|error| match error.exit_code() {
+            0 => error,
+            _ => fault(format!(
+                "with the flags of `{}`: {}",
+                path.display(),
+                reason(&error)
+            )),
+        })
+    }
+
     /// Whether standard output carries JSON, so that nothing else may be printed there.
     #[must_use]
     pub fn stdout_is_taken(&self) -> bool {
@@ -82,6 +284,17 @@ impl Args {
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|p| p.as_os_str() == "-");
         is_stdout(&self.output) || is_stdout(&self.summary_json)
     }
+}
+
+/// What an error says, without the word `error` and the usage.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    text.split("\n\nUsage:")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// Of things that cost memory each: a slip of the hand should not ask for billions.
@@ -109,10 +322,103 @@ fn header(text: &str) -> Result<String, String> {
     }
 }
 
+/// A time between two requests, which may be none.
+fn pause(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) {
+        Ok(Duration::ZERO)
+    } else {
+        seconds(text)
+    }
+}
+
+/// The time of a whole crawl.
+fn long_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no number of seconds"))?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("the time must be more than zero".to_owned()),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = digits.parse::<u64>().ok().filter(|&number| number > 0);
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| "it must be a number of bytes such as 500, 64K, 10M or 2G".to_owned())
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    regex::Regex::new(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("it must be written as `Name: value`")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| format!("`{}` is no name of a header", name.trim()))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| "the value must be one line of visible characters".to_owned())?;
+    Ok((name, value))
+}
+
+fn cookie(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() && !text.contains([';', '\r', '\n']) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("it must be written as `name=value`".to_owned()),
+    }
+}
+
+/// The value of `Authorization` for a user and a password (RFC 7617).
+fn user(text: &str) -> Result<HeaderValue, String> {
+    let text = match text.strip_prefix("env:") {
+        Some(name) => std::env::var(name)
+            .map_err(|_| format!("there is no variable `{name}` that is text"))?,
+        None => text.to_owned(),
+    };
+    if !text.contains(':') {
+        return Err("it must be written as `user:password`".to_owned());
+    }
+    let mut value = HeaderValue::try_from(format!("Basic {}", base64(text.as_bytes())))
+        .map_err(|error| error.to_string())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = group
+            .iter()
+            .fold(0u32, |bits, &byte| bits << 8 | u32::from(byte))
+            << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let letter = char::from(LETTERS[(bits >> (18 - 6 * place) & 63) as usize]);
+            text.push(if place <= group.len() { letter } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
@@ -157,6 +463,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_twice_counts_once_and_lists_grow() {
+        let args =
+            parse("--max-pages 7 --max-pages 8 --include a --include b --robots --max-bytes 2M")
+                .unwrap();
+        assert_eq!((args.max_pages, args.max_bytes), (Some(8), Some(2 << 20)));
+        assert_eq!((args.include.len(), args.robots), (2, Some(true)));
+        assert_eq!(parse("--robots=false").unwrap().robots, Some(false));
+        let args =
+            Args::try_parse_from(["x", "--header", "A: b:c", "--user", "Aladdin:open sesame"])
+                .unwrap();
+        assert_eq!(args.header[0].1, "b:c");
+        assert_eq!(args.user.unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        let texts = ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes()));
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
+    }
+
+    #[test]
+    fn the_command_line_counts_more_than_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crawl.toml");
+        let read = |text: &str, more: &[&str]| {
+            std::fs::write(&path, text).unwrap();
+            let line = ["heist-crawl", "--config", path.to_str().unwrap()];
+            Args::read(line.iter().chain(more).map(OsString::from))
+        };
+        let text =
+            "max-pages = 5\nmax-depth = 2\nexclude = [\"x\"]\nurls = [\"http://a.example/\"]\n";
+        let args = read(text, &["--max-pages", "6", "--exclude", "y"]).unwrap();
+        assert_eq!((args.max_pages, args.max_depth), (Some(6), Some(2)));
+        assert_eq!((args.exclude.len(), args.urls.len()), (2, 1));
+        for (text, expected) in [
+            ("max-pagez = 5", "--max-pagez"),
+            ("max-pages = 0", "--max-pages"),
+            ("max-pages = ", "is no TOML"),
+        ] {
+            let error = read(text, &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            assert!(
+                message.contains(expected) && message.contains("crawl.toml"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for line in [
             "--pages 0",
@@ -174,9 +526,19 @@ mod tests {
             "example.com",
             "ftp://example.com/",
             "--user-agent=",
+            "--max-bytes 0",
+            "--max-bytes 5X",
+            "--max-time 0",
+            "--delay=-1",
+            "--include [",
+            "--header nonsense",
+            "--header =:x",
+            "--user nobody",
+            "--user env:NO_SUCH_VARIABLE_HERE",
         ] {
             assert_eq!(refusal(line), ErrorKind::ValueValidation, "{line}");
         }
+        assert_eq!(refusal("--reach nowhere"), ErrorKind::InvalidValue);
         assert_eq!(refusal("--frobnicate"), ErrorKind::UnknownArgument);
         for line in [
             "--pages 5 http://a.example/",

@@ -16,6 +16,7 @@ use crate::frontier::Seen;
 use crate::hosts::Outcome;
 use crate::links::directives;
 use crate::scope::Scope;
+use crate::sitemap::SitemapReader;
 use crate::store::{Link, Store};
 use crate::{Failure, FailureKind, Job, LinkExtractor, Links, Page, PageUrl, Record};
 
@@ -36,6 +37,7 @@ pub(crate) struct Fetcher {
     pub(crate) on_link: Vec<LinkHandler>,
     /// Hashes of the pages so far, when pages that equal another are told apart.
     pub(crate) contents: Option<Contents>,
+    pub(crate) sitemaps: bool,
 }
 
 /// The pages that a crawl has seen, by a keyed hash: whoever makes pages cannot make them collide.
@@ -74,6 +76,8 @@ pub(crate) struct Fetched {
     pub(crate) outcome: Outcome,
     /// Whether its content is that of a page before.
     pub(crate) duplicate: bool,
+    /// Whether it is a sitemap, whose links are as deep as itself.
+    pub(crate) sitemap: bool,
     /// Why the result of the crawl has a hole.
     pub(crate) fault: Option<io::Error>,
 }
@@ -91,6 +95,18 @@ struct Draft {
     nofollow: bool,
     noindex: bool,
     hash: Option<u64>,
+    sitemap: bool,
+}
+
+/// What reads a page for its links.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are of the large kind, and none is moved"
+)]
+enum Reader {
+    Html(LinkExtractor),
+    Sitemap(SitemapReader),
+    Nothing,
 }
 
 impl Fetcher {
@@ -113,6 +129,7 @@ impl Fetcher {
             redirect: draft.redirect.take(),
             outcome,
             duplicate: false,
+            sitemap: draft.sitemap,
             fault: None,
         };
         if matches!(outcome, Outcome::Busy(_)) && !last {
@@ -120,7 +137,13 @@ impl Fetcher {
         }
         fetched.duplicate = self.is_duplicate(draft.hash);
         if !fetched.duplicate && !draft.nofollow {
-            fetched.links = self.choose(job, &draft.links.urls);
+            // Whoever sees the page sees all of its links.
+            let links = if self.shows_pages() {
+                draft.links.urls.clone()
+            } else {
+                std::mem::take(&mut draft.links.urls)
+            };
+            fetched.links = self.choose(job, links);
         }
         self.tell(job, &mut fetched, draft, at).await;
         fetched
@@ -150,15 +173,25 @@ impl Fetcher {
         } else {
             self.follow(job, &url, &response, record, draft)
         };
-        let extractor = verdict
-            .is_ok()
-            .then(|| header(&response, "content-type"))
-            .flatten()
-            .filter(|_| status.is_success())
-            .and_then(|content_type| LinkExtractor::for_page(&url, content_type));
+        let reader = match header(&response, "content-type") {
+            content_type if status.is_success() => {
+                self.reader(job, &url, content_type.unwrap_or_default())
+            }
+            _ => Reader::Nothing,
+        };
         // The body is read to its end even when nobody wants it: the connection is worth keeping.
-        self.read(&mut response, extractor, record, draft).await?;
+        self.read(&mut response, reader, record, draft).await?;
         verdict
+    }
+
+    fn reader(&self, job: &Job, url: &Url, content_type: &str) -> Reader {
+        if let Some(links) = LinkExtractor::for_page(url, content_type) {
+            return Reader::Html(links);
+        }
+        let sitemap = self
+            .sitemaps
+            .then(|| SitemapReader::for_page(&job.url, content_type));
+        sitemap.flatten().map_or(Reader::Nothing, Reader::Sitemap)
     }
 
     /// What the head says to a crawler.
@@ -171,7 +204,7 @@ impl Fetcher {
             // A directive may be meant for one crawler only: `name: nofollow`. Those are for others.
             (draft.nofollow, draft.noindex) = directives(list);
         }
-        if !self.stores.is_empty() || !self.on_page.is_empty() {
+        if self.shows_pages() {
             draft.headers = response.headers().clone();
         }
     }
@@ -213,7 +246,7 @@ impl Fetcher {
     async fn read(
         &self,
         response: &mut Response,
-        mut extractor: Option<LinkExtractor>,
+        mut reader: Reader,
         record: &mut Record,
         draft: &mut Draft,
     ) -> Result<(), Failure> {
@@ -238,8 +271,10 @@ impl Fetcher {
                 let message = format!("the body is larger than {} bytes", self.max_body);
                 break Err(Failure::new(FailureKind::TooLarge, message));
             }
-            if let Some(extractor) = &mut extractor {
-                extractor.feed(&chunk);
+            match &mut reader {
+                Reader::Html(links) => links.feed(&chunk),
+                Reader::Sitemap(sitemap) => sitemap.feed(&chunk),
+                Reader::Nothing => {}
             }
             if let Some(hasher) = &mut hasher {
                 hasher.write(&chunk);
@@ -249,12 +284,19 @@ impl Fetcher {
             }
         };
         // The links of a page that broke off lead to pages all the same.
-        if let Some(extractor) = extractor {
-            draft.links = extractor.finish();
-            draft.noindex |= draft.links.noindex;
-            draft.hash = hasher
-                .filter(|_| outcome.is_ok())
-                .map(|hasher| hasher.finish());
+        match reader {
+            Reader::Html(links) => {
+                draft.links = links.finish();
+                draft.noindex |= draft.links.noindex;
+                draft.hash = hasher
+                    .filter(|_| outcome.is_ok())
+                    .map(|hasher| hasher.finish());
+            }
+            Reader::Sitemap(sitemap) => {
+                draft.links.urls = sitemap.finish();
+                draft.sitemap = true;
+            }
+            Reader::Nothing => {}
         }
         outcome
     }
@@ -283,8 +325,8 @@ impl Fetcher {
     }
 
     /// The links that are followed, after every handler has seen every link.
-    fn choose(&self, job: &Job, links: &[PageUrl]) -> Vec<PageUrl> {
-        let follow = |to: &&PageUrl| {
+    fn choose(&self, job: &Job, mut links: Vec<PageUrl>) -> Vec<PageUrl> {
+        links.retain(|to| {
             let in_scope = self.scope.allows(to);
             let link = Link {
                 from: &job.url,
@@ -297,13 +339,17 @@ impl Fetcher {
                 wanted &= handler(link);
             }
             wanted
-        };
-        links.iter().filter(follow).cloned().collect()
+        });
+        links
+    }
+
+    fn shows_pages(&self) -> bool {
+        !self.stores.is_empty() || !self.on_page.is_empty()
     }
 
     /// Shows the page to whoever wants to see it.
     async fn tell(&self, job: &Job, fetched: &mut Fetched, draft: Draft, at: SystemTime) {
-        if self.stores.is_empty() && self.on_page.is_empty() {
+        if !self.shows_pages() {
             return;
         }
         let page = Page {

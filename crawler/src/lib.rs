@@ -51,10 +51,11 @@
 //! | `page_url`, `scope` | addresses: one spelling per page, and which of them count |
 //! | `frontier` | which page of a host comes next, and which were seen |
 //! | `robots` | what a site allows |
-//! | `links` | links out of HTML while it arrives |
+//! | `links`, `sitemap` | links out of HTML, and addresses out of sitemaps, while they arrive |
 //! | `record` | the outcome of one page |
 //! | `summary` | the outcome of all |
 //! | `page`, `store` | pages as handlers and stores see them |
+//! | `warc` | a store: web archives |
 //! | `hosts` | whose turn it is |
 //! | `options` | what a crawl is told before it starts |
 //! | `budget`, `fetch` | one page, from request to record |
@@ -63,7 +64,8 @@
 //! | `mailbox` | the way from the fetches to the loop |
 //! | `crawler` | the loop |
 //! | `site` | the embedded site and its server |
-//! | `output`, `progress`, `signals`, `args`, `program` | the command line |
+//! | `report` | figures about a crawl, and a page of charts |
+//! | `output`, `progress`, `signals`, `config`, `args`, `program` | the command line |
 
 #![forbid(unsafe_code)]
 
@@ -72,10 +74,12 @@ mod scope;
 mod frontier;
 mod robots;
 mod links;
+mod sitemap;
 mod record;
 mod summary;
 mod page;
 mod store;
+mod warc;
 mod hosts;
 mod error;
 mod options;
@@ -86,9 +90,11 @@ mod journal;
 mod mailbox;
 mod crawler;
 mod site;
+mod report;
 mod output;
 mod progress;
 mod signals;
+mod config;
 mod args;
 mod program;
 
@@ -106,8 +112,10 @@ pub use self::page_url::{HostScope, MAX_URL_LENGTH, PageUrl, UrlError};
 pub use self::program::run;
 pub use self::progress::Progress;
 pub use self::record::{Failure, FailureKind, Record, UnknownKind};
+pub use self::report::Statistics;
 pub use self::robots::{MAX_ROBOTS, Robots};
 pub use self::scope::Reach;
 pub use self::site::{DelayRange, DelayRangeError, Site, SiteServer};
 pub use self::store::{Link, Store, StoreFuture};
 pub use self::summary::{End, Summary};
+pub use self::warc::WarcStore;

@@ -3,9 +3,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use heist_crawler::{Args, run};
 
 fn main() -> ExitCode {
-    ExitCode::from(run(&Args::parse()))
+    match Args::read(std::env::args_os()) {
+        Ok(args) => ExitCode::from(run(&args)),
+        // Prints it, or the help, and exits with 2, or 0.
+        Err(error) => error.exit(),
+    }
 }

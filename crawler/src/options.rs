@@ -340,6 +340,7 @@ impl CrawlerBuilder {
             on_page: self.on_page,
             on_link: self.on_link,
             contents: self.unique_content.then(Contents::new),
+            sitemaps: self.limits.sitemaps,
         };
         let frontier = self
             .frontier

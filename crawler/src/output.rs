@@ -5,13 +5,13 @@
 //! is bounded, so a reader that lags slows the crawl down instead of filling the memory.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use crate::Record;
+use crate::{Record, journal_records};
 
 /// Lines that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -125,6 +125,46 @@ fn write_lines<W: Write>(target: W, lines: &Receiver<Vec<u8>>) -> io::Result<W> 
         target.write_all(&line)?;
     }
     target.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+/// How much of an output an earlier run has written.
+#[derive(Debug, Default)]
+pub(crate) struct Resumed {
+    lines: u64,
+}
+
+impl Resumed {
+    /// Counts the lines of a file, and cuts off the half of one that a dying process has left.
+    pub(crate) fn of(file: &mut File) -> io::Result<Self> {
+        let mut reader = BufReader::with_capacity(256 << 10, &*file);
+        let (mut lines, mut length, mut line) = (0, 0, Vec::new());
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if line.ends_with(b"\n") {
+                lines += 1;
+                length += line.len() as u64;
+            }
+            line.clear();
+        }
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { lines })
+    }
+
+    /// Adds the records that the journal has and the file has not. Both have them in the same order, and the journal
+    /// has each before the file.
+    pub(crate) fn catch_up(&self, journal: &Path, file: &mut File) -> io::Result<()> {
+        let mut number = 0;
+        let mut target = BufWriter::new(&*file);
+        journal_records(journal, |record| {
+            number += 1;
+            if number > self.lines {
+                serde_json::to_writer(&mut target, &record)?;
+                target.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        target.flush()
+    }
 }
 
 /// Opens `path` for writing; `-` is standard output.

@@ -1,15 +1,24 @@
 //! The program `heist-crawl`, from arguments to exit status.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use clap::CommandFactory;
+use heist::net::http::Proxy;
+use heist::net::http::cookie::Jar;
+use heist::time::timeout;
 use heist::{Builder, Runtime};
 
+use crate::output::Resumed;
 use crate::signals::Interrupt;
 use crate::site::{Site, SiteServer};
-use crate::{Args, Crawler, JsonLines, Progress, Summary, output};
+use crate::{
+    Args, Crawler, CrawlerBuilder, JsonLines, Politeness, Progress, QueueFrontier, Record,
+    Statistics, Summary, WarcStore, output,
+};
 
 /// Time that cancelled fetches get to let go of the network.
 const GRACE: Duration = Duration::from_secs(1);
@@ -21,10 +30,23 @@ const SITE_SEED: u64 = 0x6865_6973_7400;
 ///
 /// 0 when the crawl ended by itself, 1 when nothing could be fetched or the program could not
 /// work (the reason is then on standard error), 128 plus the signal's number when a signal
-/// stopped the crawl. Bad arguments never get here: parsing [`Args`] exits with 2.
+/// stopped the crawl. Bad arguments never get here: [`Args::read`] refuses them, and their status is 2.
 #[must_use]
 pub fn run(args: &Args) -> u8 {
-    match try_run(args) {
+    let outcome = match args.completions {
+        Some(shell) => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "heist-crawl",
+                &mut io::stdout(),
+            );
+            Ok(0)
+        }
+        None if args.man => print_manual(),
+        None => try_run(args),
+    };
+    match outcome {
         Ok(status) => status,
         Err(fault) => {
             eprintln!("heist-crawl: {fault}");
@@ -33,23 +55,87 @@ pub fn run(args: &Args) -> u8 {
     }
 }
 
+fn print_manual() -> Result<u8, String> {
+    let manual = clap_mangen::Man::new(Args::command());
+    match manual.render(&mut io::stdout()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(0),
+    }
+}
+
+/// Where the results of a crawl go.
+struct Outputs {
+    lines: Option<JsonLines<File>>,
+    summary: Option<File>,
+    report: Option<File>,
+    archive: Option<Arc<WarcStore>>,
+}
+
+impl Outputs {
+    /// Files come first: a crawl whose result cannot be written is better not begun.
+    fn open(args: &Args) -> Result<Self, String> {
+        let open = |path: &Path| output::open(path).map_err(|error| cannot_write(path, &error));
+        let lines = args
+            .output
+            .as_deref()
+            .map(|path| open_lines(args, path))
+            .transpose()?;
+        let archive = args.warc.as_deref().map(|path| {
+            let archive = WarcStore::open(path).map_err(|error| cannot_write(path, &error))?;
+            Ok::<_, String>(Arc::new(archive))
+        });
+        Ok(Self {
+            lines,
+            summary: args.summary_json.as_deref().map(open).transpose()?,
+            report: args.report.as_deref().map(open).transpose()?,
+            archive: archive.transpose()?,
+        })
+    }
+}
+
+/// The lines of the output. Where a journal goes on, they go on too: what the file lacks of the journal is added.
+fn open_lines(args: &Args, path: &Path) -> Result<JsonLines<File>, String> {
+    let cannot = |error: io::Error| cannot_write(path, &error);
+    let journal = args.journal.as_deref().filter(|journal| journal.exists());
+    let (Some(journal), true) = (journal, path.is_file()) else {
+        let mut file = output::open(path).map_err(cannot)?;
+        if let Some(journal) = journal {
+            // The file is new, or no file: it gets everything.
+            Resumed::default()
+                .catch_up(journal, &mut file)
+                .map_err(cannot)?;
+        }
+        return JsonLines::new(file).map_err(cannot);
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .open(path)
+        .map_err(cannot)?;
+    let resumed = Resumed::of(&mut file).map_err(cannot)?;
+    resumed.catch_up(journal, &mut file).map_err(cannot)?;
+    JsonLines::new(file).map_err(cannot)
+}
+
 fn try_run(args: &Args) -> Result<u8, String> {
-    // Files come first: a crawl whose result cannot be written is better not begun.
-    let lines = match &args.output {
-        Some(path) => Some(JsonLines::open(path).map_err(|error| cannot_write(path, &error))?),
-        None => None,
-    };
-    let summary_file = match &args.summary_json {
-        Some(path) => Some(output::open(path).map_err(|error| cannot_write(path, &error))?),
-        None => None,
-    };
+    let mut outputs = Outputs::open(args)?;
+    let (summary_file, report_file) = (outputs.summary.take(), outputs.report.take());
     let runtime = build_runtime(args)?;
-    let outcome = runtime.block_on(crawl(args, lines));
+    let mut statistics = Statistics::new();
+    let outcome = runtime.block_on(crawl(args, outputs, &mut statistics));
     runtime.shutdown(GRACE);
     let (summary, status) = outcome?;
 
     if let (Some(path), Some(file)) = (&args.summary_json, summary_file) {
         write_json(file, &summary).map_err(|error| cannot_write(path, &error))?;
+    }
+    if let (Some(path), Some(mut file)) = (&args.report, report_file) {
+        let page = statistics.html(&summary);
+        file.write_all(page.as_bytes())
+            .map_err(|error| cannot_write(path, &error))?;
+    }
+    if args.quiet {
+        return Ok(status);
     }
     if args.stdout_is_taken() {
         eprintln!("{summary}");
@@ -71,14 +157,92 @@ fn build_runtime(args: &Args) -> Result<Runtime, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Crawls, and returns what was done and the exit status.
-async fn crawl(args: &Args, mut lines: Option<JsonLines<File>>) -> Result<(Summary, u8), String> {
+/// What the arguments say about the crawl, except where it starts.
+fn configure(args: &Args, archive: Option<Arc<WarcStore>>) -> Result<CrawlerBuilder, String> {
+    let mut politeness = Politeness::new()
+        .most_crawl_delay(args.max_crawl_delay)
+        .error_budget(args.error_budget);
+    if let Some(delay) = args.delay {
+        politeness = politeness.delay(delay);
+    }
+    if let Some(most) = args.per_host {
+        politeness = politeness.per_host(most);
+    }
+    if let Some(most) = args.per_address {
+        politeness = politeness.per_address(most);
+    }
+    if let Some(follow) = args.robots {
+        politeness = politeness.robots(follow);
+    }
     let mut builder = Crawler::builder()
         .concurrency(args.concurrency)
         .max_pages(args.max_pages.unwrap_or(u64::MAX))
+        .max_pages_per_host(args.max_pages_per_host.unwrap_or(u64::MAX))
         .max_depth(args.max_depth.unwrap_or(u32::MAX))
+        .max_bytes(args.max_bytes.unwrap_or(u64::MAX))
+        .max_body(args.max_body)
         .timeout(args.timeout_s)
-        .user_agent(&args.user_agent);
+        .retries(args.retries)
+        .user_agent(&args.user_agent)
+        .politeness(politeness)
+        .reach(args.reach)
+        .sitemaps(args.sitemaps)
+        .unique_content(args.unique_content)
+        .block_private_addresses(args.block_private)
+        // An archive wants bodies as they were sent.
+        .compression(archive.is_none())
+        .frontier(Box::new(QueueFrontier::new().in_memory(args.queue_memory)));
+    if let Some(time) = args.max_time {
+        builder = builder.max_time(time);
+    }
+    for pattern in &args.include {
+        builder = builder
+            .include(pattern)
+            .map_err(|error| error.to_string())?;
+    }
+    for pattern in &args.exclude {
+        builder = builder
+            .exclude(pattern)
+            .map_err(|error| error.to_string())?;
+    }
+    for (name, value) in &args.header {
+        builder = builder.header(name.clone(), value.clone());
+    }
+    if let Some(user) = &args.user {
+        builder = builder.authorization(user.clone());
+    }
+    if let Some(proxy) = &args.proxy {
+        let proxy = Proxy::all(&**proxy).map_err(|error| format!("`--proxy {proxy}`: {error}"))?;
+        builder = builder.proxy(proxy);
+    }
+    if args.cookies || !args.cookie.is_empty() {
+        let jar = Jar::default();
+        for (url, cookie) in args
+            .urls
+            .iter()
+            .flat_map(|url| args.cookie.iter().map(move |cookie| (url, cookie)))
+        {
+            jar.add_cookie_str(&format!("{cookie}; Path=/"), &url.to_url());
+        }
+        builder = builder.cookies(Arc::new(jar));
+    }
+    if let Some(archive) = archive {
+        builder = builder.store(archive);
+    }
+    Ok(match &args.journal {
+        Some(path) => builder.journal(path),
+        None => builder,
+    })
+}
+
+/// Crawls, and returns what was done and the exit status.
+async fn crawl(
+    args: &Args,
+    outputs: Outputs,
+    statistics: &mut Statistics,
+) -> Result<(Summary, u8), String> {
+    let mut lines = outputs.lines;
+    let mut builder = configure(args, outputs.archive)?;
     // Kept until the end of the crawl: dropping the server would close it.
     let mut server = None;
     if args.urls.is_empty() {
@@ -101,15 +265,25 @@ async fn crawl(args: &Args, mut lines: Option<JsonLines<File>>) -> Result<(Summa
     let interrupt = Interrupt::listen(stop.clone())
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
 
-    let mut progress = Progress::for_stderr(args.verbose);
+    let mut progress = if args.quiet {
+        Progress::silent()
+    } else {
+        Progress::for_stderr(args.verbose)
+    };
+    // Figures cost little, but a crawl that shows them to nobody need not gather them.
+    let counting = args.report.is_some() || progress.every().is_some();
+    let started = Instant::now();
     let mut fault = None;
-    while let Some(record) = crawl.next().await {
+    while let Some(record) = next(&mut crawl, &mut progress, statistics).await {
         if args.verbose
             && let Some(failure) = &record.error
         {
             progress.say(&format!("heist-crawl: {}: {failure}", record.url));
         }
-        progress.update(&crawl);
+        if counting {
+            statistics.add(&record, started.elapsed());
+            progress.update(&crawl, statistics);
+        }
         if let Some(open) = &mut lines
             && open.write(&record).await.is_err()
         {
@@ -123,9 +297,29 @@ async fn crawl(args: &Args, mut lines: Option<JsonLines<File>>) -> Result<(Summa
     if let Some(fault) = fault.or_else(|| finish(args, lines)) {
         return Err(fault);
     }
+    if let Some(fault) = crawl.fault() {
+        return Err(format!("the crawl cannot go on: {fault}"));
+    }
     let summary = crawl.summary().clone();
     let nothing = u8::from(summary.succeeded() == 0);
     Ok((summary, interrupt.exit_status().unwrap_or(nothing)))
+}
+
+/// The next record. The clock of the display runs on while every server is silent.
+async fn next(
+    crawl: &mut Crawler,
+    progress: &mut Progress,
+    statistics: &Statistics,
+) -> Option<Record> {
+    let Some(every) = progress.every() else {
+        return crawl.next().await;
+    };
+    loop {
+        match timeout(every, crawl.next()).await {
+            Ok(record) => return record,
+            Err(_) => progress.update(crawl, statistics),
+        }
+    }
 }
 
 /// Ends the output. A reader that has seen enough (`head`) is no fault.

@@ -21,8 +21,9 @@ pub enum Reach {
     /// The hosts of the seeds, and their ports.
     #[default]
     Host,
-    /// All hosts whose registrable domain a seed has: from `www.example.co.uk` to whatever ends in
-    /// `.example.co.uk`. An address without a name is its own domain.
+    /// All hosts whose registrable domain a seed has, as `example.co.uk` of `www.example.co.uk`.
+    ///
+    /// An address without a name is its own domain.
     Domain,
     /// Everywhere. Set a limit.
     Any,

@@ -29,6 +29,21 @@ pub enum End {
     Failed,
 }
 
+impl End {
+    /// In words.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Running => "so far",
+            Self::Finished => "finished",
+            Self::PageLimit => "page limit reached",
+            Self::ByteLimit => "byte limit reached",
+            Self::TimeLimit => "time is up",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Counts over the records of a crawl.
 ///
 /// [`Display`](fmt::Display) makes it a small table, [`Serialize`] one JSON object with the
@@ -305,15 +320,7 @@ impl Serialize for Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = match self.end {
-            End::Running => "so far",
-            End::Finished => "finished",
-            End::PageLimit => "page limit reached",
-            End::ByteLimit => "byte limit reached",
-            End::TimeLimit => "time is up",
-            End::Stopped => "stopped",
-            End::Failed => "failed",
-        };
+        let how = self.end.describe();
         writeln!(f, "{:<14}{:>10}  {how}", "pages", self.pages)?;
         for (class, count) in self.statuses() {
             writeln!(f, "  {class:<12}{count:>10}")?;

@@ -298,3 +298,169 @@ fn a_second_interrupt_ends_it_at_once() {
     );
     drop(stdout);
 }
+
+#[test]
+fn a_terminal_gets_a_display_that_stays_in_place() {
+    let command = format!(
+        "{} --pages 4000 --delay-ms 1..3",
+        env!("CARGO_BIN_EXE_heist-crawl")
+    );
+    let script = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .output();
+    let Ok(output) = script else {
+        eprintln!("skipped: needs `script` of util-linux");
+        return;
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        shown.contains(" pages/s")
+            && shown.contains(" in the queue")
+            && shown.contains(" in flight"),
+        "{shown}"
+    );
+    // It is drawn over, and gone at the end.
+    assert!(
+        shown.matches(" in the queue").count() > 2 && shown.contains("\x1b["),
+        "{shown}"
+    );
+    assert!(
+        shown
+            .trim_end()
+            .rsplit("\x1b[")
+            .next()
+            .unwrap()
+            .contains("pages/s "),
+        "{shown}"
+    );
+
+    let quiet = Command::new("script")
+        .args(["-qec", &format!("{command} --quiet"), "/dev/null"])
+        .env("TERM", "xterm")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&quiet.stdout), "");
+}
+
+#[test]
+fn a_pipe_gets_plain_lines_if_it_wants_them() {
+    let output = run(&[
+        "--pages",
+        "3000",
+        "--delay-ms",
+        "60",
+        "--concurrency",
+        "64",
+        "-v",
+    ]);
+    let lines = text(&output.stderr);
+    assert!(
+        lines
+            .lines()
+            .all(|line| line.starts_with("heist-crawl: ") && line.contains(" in flight")),
+        "{lines}"
+    );
+    assert!(
+        lines.lines().count() >= 1 && !lines.contains('\x1b'),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_report_is_one_page_of_html() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let output = program()
+        .args(["--pages", "300", "--quiet", "--report"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr)
+        ),
+        (Some(0), "", "")
+    );
+    let page = fs::read_to_string(&file).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<b>300</b><span>pages</span>"));
+    assert_eq!(page.matches("<svg").count(), 4);
+}
+
+#[test]
+fn completions_the_manual_and_the_examples_are_there() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["--completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            text(&output.stdout).contains("max-pages-per-host"),
+            "{shell}"
+        );
+    }
+    let manual = run(&["--man"]);
+    let manual = text(&manual.stdout);
+    assert!(
+        manual.contains(".TH heist-crawl 1") && manual.contains("journal"),
+        "{manual}"
+    );
+    let help = run(&["--help"]);
+    let help = text(&help.stdout);
+    assert!(help.contains("Examples:") && help.contains("Exit status:") && help.contains("128+N"));
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 130),
+        "{help}"
+    );
+}
+
+#[test]
+fn flags_come_from_a_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("crawl.toml");
+    fs::write(
+        &file,
+        "pages = 50\nmax-pages = 20\nsummary-json = \"-\"\nquiet = true\n",
+    )
+    .unwrap();
+    let run_with = |more: &[&str]| {
+        let output = program()
+            .arg("--config")
+            .arg(&file)
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        summary["pages"].as_u64().unwrap()
+    };
+    assert_eq!(run_with(&[]), 20);
+    assert_eq!(run_with(&["--max-pages", "7"]), 7);
+    fs::write(&file, "max-pagez = 20\n").unwrap();
+    let output = program().arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("crawl.toml") && text(&output.stderr).contains("max-pagez")
+    );
+}
+
+#[test]
+fn a_crawl_of_a_busy_site_says_what_it_skipped() {
+    let server = Scripted::start(|path| match path {
+        "/" => page(&["/a", "/b", "/c"]),
+        _ => response("500 Oh No", "", ""),
+    });
+    let output = run(&[
+        &server.url("/"),
+        "--error-budget",
+        "2",
+        "--concurrency",
+        "1",
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = text(&output.stdout);
+    assert!(
+        table.contains("skipped                1") && table.contains("given up               1"),
+        "{table}"
+    );
+}

@@ -64,7 +64,8 @@ impl Crawler {
         if fetched.duplicate {
             self.summary.count_duplicate();
         }
-        self.offer_all(&job, fetched.links, fetched.redirect);
+        let further = u32::from(!fetched.sitemap);
+        self.offer_all(&job, fetched.links, further, fetched.redirect);
         self.settle(job.depth, fetched.record, permit);
         if hopeless {
             self.give_up(host);
@@ -167,8 +168,14 @@ impl Crawler {
         }
     }
 
-    /// Puts what `page` leads to into the frontier.
-    fn offer_all(&mut self, page: &Job, links: Vec<PageUrl>, redirect: Option<PageUrl>) {
+    /// Puts what `page` leads to into the frontier. What it links to is so much `further` away.
+    fn offer_all(
+        &mut self,
+        page: &Job,
+        links: Vec<PageUrl>,
+        further: u32,
+        redirect: Option<PageUrl>,
+    ) {
         let referrer: Option<Arc<str>> =
             (!links.is_empty() || redirect.is_some()).then(|| page.url.as_str().into());
         if let Some(url) = redirect {
@@ -182,9 +189,10 @@ impl Crawler {
                 referrer,
             });
         }
-        if page.depth < self.limits.depth {
+        let depth = page.depth.saturating_add(further);
+        if depth <= self.limits.depth {
             for url in links {
-                let (depth, referrer) = (page.depth + 1, referrer.clone());
+                let referrer = referrer.clone();
                 self.offer(Job {
                     url,
                     depth,

@@ -34,6 +34,8 @@ pub(super) struct Host {
     pub(super) queued: bool,
     crawl_delay: Duration,
     backoff: Duration,
+    /// Until when being busy is no news.
+    busy_until: Instant,
     failures: u32,
 }
 
@@ -94,6 +96,7 @@ impl Host {
             queued: false,
             crawl_delay: Duration::ZERO,
             backoff: Duration::ZERO,
+            busy_until: now,
             failures: 0,
         }
     }
@@ -148,7 +151,11 @@ impl Host {
                 }
             }
             Outcome::Busy(asked) => {
-                self.backoff = (self.backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF);
+                // Many requests may have been under way. That they all come back like this says so once.
+                if now >= self.busy_until {
+                    self.backoff = (self.backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF);
+                    self.busy_until = now + self.backoff;
+                }
                 let asked = asked.unwrap_or_default().min(LONGEST_BACKOFF);
                 self.next_at = self.next_at.max(now + asked);
             }
@@ -157,5 +164,52 @@ impl Host {
         }
         self.next_at = self.next_at.max(now + self.pause());
         self.failures >= budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Politeness;
+
+    fn host(now: Instant) -> Host {
+        let manners = Politeness::new().manners(&"http://127.0.0.1/".parse().unwrap());
+        Host::new("http://127.0.0.1".into(), manners, now)
+    }
+
+    #[test]
+    fn backing_off_doubles_once_for_a_burst_and_ends_when_it_goes_well() {
+        let mut now = Instant::now();
+        let mut host = host(now);
+        for expected in [1, 2, 4, 8] {
+            for _ in 0..100 {
+                host.note(Outcome::Busy(None), 1, now);
+            }
+            assert_eq!(host.pause(), Duration::from_secs(expected));
+            assert_eq!(host.next_at, now + host.pause());
+            now = host.next_at;
+        }
+        for _ in 0..6 {
+            host.note(Outcome::Fine, 1, now);
+        }
+        assert_eq!(host.pause(), Duration::ZERO);
+        for _ in 0..100 {
+            now += LONGEST_BACKOFF;
+            host.note(Outcome::Busy(Some(Duration::MAX)), 1, now);
+        }
+        assert_eq!(
+            (host.pause(), host.next_at),
+            (LONGEST_BACKOFF, now + LONGEST_BACKOFF)
+        );
+    }
+
+    #[test]
+    fn only_failures_in_a_row_count() {
+        let now = Instant::now();
+        let mut host = host(now);
+        let mut note = |outcome| host.note(outcome, 3, now);
+        assert!(!note(Outcome::Failed) && !note(Outcome::Failed) && !note(Outcome::Fine));
+        assert!(!note(Outcome::Failed) && !note(Outcome::Abandoned) && !note(Outcome::Failed));
+        assert!(note(Outcome::Failed));
     }
 }
