@@ -73,7 +73,8 @@
 //! `sync`, `net` and `macros`, the attributes [`main`] and [`test`](macro@test) (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
 //! runtime for the `tracing` crate, under the targets `heist::runtime`, `heist::worker`, `heist::task`,
 //! `heist::driver` and `heist::blocking` (`heist-runtime` says which); `futures-io`, `tokio` and `hyper`,
-//! the traits of those libraries for Heist's readers and writers (`io::Compat`); `dns`, a resolver that asks name servers
+//! the traits of those libraries for Heist's readers and writers (`io::Compat`), with `hyper` also an HTTP server
+//! (`net::hyper`); `bridge`, for libraries that call tokio's runtime inside (`net::bridge`); `dns`, a resolver that asks name servers
 //! itself and has a cache (`net::dns::HickoryResolver`). With default features off, this crate
 //! is the bare runtime.
 

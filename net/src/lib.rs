@@ -9,6 +9,7 @@
 //! - `tls`: TLS over any of them, with the feature `tls`
 //! - [`http`]: an HTTP client in the shape of reqwest
 //! - `hyper`: an HTTP server, and hyper's own connections on Heist, with the feature `hyper`
+//! - `bridge`: for libraries that call tokio's runtime inside, with the feature `bridge`
 //!
 //! # Cancel safety
 //!
@@ -32,6 +33,8 @@ pub mod tls;
 pub mod http;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(feature = "bridge")]
+pub mod bridge;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use tcp::{
