@@ -99,7 +99,10 @@ macro_rules! halves {
                     return Err(ReuniteError(Box::new(self), other));
                 }
                 other.ends_on_drop = false;
-                Ok($stream::from_reader(self.reader))
+                // With the writer comes what it has on its way.
+                let spare = Writer::new(self.reader.fd().clone());
+                let writer = std::mem::replace(&mut other.writer, spare);
+                Ok($stream::from_parts(self.reader, writer))
             }
         }
 
@@ -168,7 +171,7 @@ macro_rules! halves {
             fn drop(&mut self) {
                 if self.ends_on_drop {
                     // The connection may be gone already, which is as good.
-                    drop(transfer::shutdown(self.writer.fd(), Shutdown::Write));
+                    drop(self.writer.shutdown(Shutdown::Write));
                 }
             }
         }

@@ -82,6 +82,17 @@ pub(crate) fn with_current_driver<R>(f: impl FnOnce(&Driver) -> R) -> Option<R> 
     with_worker(|worker| f(worker.driver()))
 }
 
+/// Whether this thread is a worker.
+#[inline(always)]
+pub(crate) fn is_worker() -> bool {
+    WORKER.get().is_some()
+}
+
+/// Has the kernel take what this worker has submitted, and delivers what has completed.
+pub(crate) fn submit_now() {
+    let _: Option<bool> = with_worker(Worker::do_io);
+}
+
 /// Calls `f` with the driver if this thread is the worker that `remote` belongs to.
 #[inline]
 pub(crate) fn with_driver<R>(remote: &Arc<Remote>, f: impl FnOnce(&Driver) -> R) -> Option<R> {

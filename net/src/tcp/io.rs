@@ -1,13 +1,11 @@
 //! Reading and writing a connected socket.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Op, PollReady, Receiver, SharedFd};
-use heist_runtime::scope::Leaf;
+use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Receiver, Sender, SharedFd};
+use heist_runtime::scope::{Leaf, leaf_fn};
 use socket2::SockRef;
 
 use crate::io::Unread;
@@ -108,34 +106,28 @@ impl Reader {
 mod libc_flags {
     /// `MSG_PEEK | MSG_DONTWAIT`.
     pub(super) const PEEK_NOW: i32 = 0x02 | 0x40;
-    /// `MSG_DONTWAIT | MSG_NOSIGNAL`.
-    pub(super) const SEND_NOW: i32 = 0x40 | 0x4000;
-    /// `POLLOUT` of `poll(2)`.
-    pub(super) const WRITABLE: u32 = 0x004;
     /// `MSG_WAITALL`.
     pub(super) const WHOLE: i32 = 0x100;
 }
 
-/// The writing side: sends that do not block, and the wait for room between them.
+/// The writing side: a sender, and whether its direction has been ended.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    fd: SharedFd,
-    waiting: Option<Op<PollReady>>,
-    /// The direction has been ended: once both have, the kernel knows the connection no more.
+    sender: Sender,
+    /// Once both directions have been ended, the kernel knows the connection no more.
     is_shut: bool,
 }
 
 impl Writer {
     pub(crate) fn new(fd: SharedFd) -> Self {
         Self {
-            fd,
-            waiting: None,
+            sender: Sender::new(fd),
             is_shut: false,
         }
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
-        &self.fd
+        self.sender.fd()
     }
 
     #[track_caller]
@@ -144,9 +136,7 @@ impl Writer {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, |socket| {
-            socket.send_with_flags(bytes, libc_flags::SEND_NOW)
-        })
+        self.sender.poll_send(cx, bytes)
     }
 
     #[track_caller]
@@ -155,74 +145,35 @@ impl Writer {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, |socket| {
-            socket.send_vectored_with_flags(parts, libc_flags::SEND_NOW)
-        })
+        self.sender.poll_send_vectored(cx, parts)
     }
 
-    /// Sends until the socket does not ask to wait. In a cancelled scope nothing is sent any more, so what
-    /// was not told to be written has not been.
+    /// Until the kernel has everything.
     #[track_caller]
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let leaf = Leaf::here();
-        // At every poll, since nothing says whose wait it is.
-        if leaf.start().is_pending() {
-            // Dropped and not polled: the wait may outlive the future that began it, and must not keep a
-            // scope waiting for the kernel's answer.
-            self.waiting = None;
-            return Poll::Pending;
-        }
-        match self.poll_started(cx, send) {
-            Poll::Pending => leaf.pending(),
-            ready => ready,
-        }
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sender.poll_flush(cx)
     }
 
-    fn poll_started(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            if let Some(waiting) = &mut self.waiting {
-                let ready = ready!(Pin::new(waiting).poll(cx));
-                self.waiting = None;
-                ready?;
-            }
-            match send(&SockRef::from(&self.fd)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.waiting = Some(ops::poll_ready(&self.fd, libc_flags::WRITABLE));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
-    }
-
-    /// Sockets send at once.
-    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    pub(crate) fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    #[track_caller]
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_shut {
             return Poll::Ready(Ok(()));
         }
+        ready!(self.poll_flush(cx))?;
         Poll::Ready(self.shutdown(Shutdown::Write))
     }
 
     pub(crate) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        shutdown(&self.fd, how)?;
+        self.sender.shutdown(how)?;
         self.is_shut |= how != Shutdown::Read;
         Ok(())
     }
 
     pub(crate) async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        write_all_owned(&self.fd, buffer).await
+        if let Err(error) = leaf_fn(|cx| self.poll_flush(cx)).await {
+            return (Err(error), buffer);
+        }
+        write_all_owned(self.fd(), buffer).await
     }
 }
 
@@ -240,8 +191,4 @@ pub(crate) async fn write_all_owned<B: IoBuf>(fd: &SharedFd, buffer: B) -> BufRe
         }
     }
     (Ok(()), buffer)
-}
-
-pub(crate) fn shutdown(fd: &SharedFd, how: Shutdown) -> io::Result<()> {
-    SockRef::from(fd).shutdown(how)
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use heist_runtime::ops::{BufResult, IoBuf};
 use heist_runtime::scope::leaf_fn;
 
-use super::io::{self as transfer, Reader, RecvBuf, Writer};
+use super::io::{Reader, RecvBuf, Writer};
 use super::stream::TcpStream;
 use crate::halves::halves;
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};

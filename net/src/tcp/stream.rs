@@ -115,11 +115,11 @@ impl TcpStream {
     }
 
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self::from_reader(Reader::new(fd))
+        let writer = Writer::new(fd.clone());
+        Self::from_parts(Reader::new(fd), writer)
     }
 
-    pub(crate) fn from_reader(reader: Reader) -> Self {
-        let writer = Writer::new(reader.fd().clone());
+    pub(crate) fn from_parts(reader: Reader, writer: Writer) -> Self {
         Self { reader, writer }
     }
 
@@ -205,9 +205,13 @@ impl TcpStream {
 
     /// Writes part of `bytes`, at least one unless it is empty. Yields how many.
     ///
+    /// Up to 4 KiB are copied and leave with the worker's next turn, together with what other connections send,
+    /// which a dropped stream does not prevent. To know that the kernel has them, before the process exits for
+    /// instance, await `flush` of [`AsyncWriteExt`](crate::io::AsyncWriteExt).
+    ///
     /// # Errors
     ///
-    /// Those of `send(2)`; no SIGPIPE is raised.
+    /// Those of `send(2)`, also of what was written before; no SIGPIPE is raised.
     ///
     /// # Cancel safety
     ///

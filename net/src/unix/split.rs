@@ -13,6 +13,6 @@ use heist_runtime::scope::leaf_fn;
 use super::stream::UnixStream;
 use crate::halves::halves;
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
-use crate::tcp::io::{self as transfer, Reader, RecvBuf, Writer};
+use crate::tcp::io::{Reader, RecvBuf, Writer};
 
 halves!(UnixStream);

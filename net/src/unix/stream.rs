@@ -6,7 +6,8 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use heist_runtime::ops::{self, BufResult, IoBuf, SharedFd};
 use heist_runtime::scope::leaf_fn;
@@ -108,9 +109,9 @@ impl UnixStream {
         }
     }
 
-    pub(super) fn from_reader(reader: Reader) -> Self {
+    pub(super) fn from_parts(reader: Reader, writer: Writer) -> Self {
         Self {
-            writer: Writer::new(reader.fd().clone()),
+            writer,
             reader,
             reads: true,
         }
@@ -250,7 +251,8 @@ impl UnixStream {
         bytes: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> impl Future<Output = io::Result<usize>> + Send + Unpin {
-        when(self.fd(), WRITABLE, move |fd| {
+        let Self { reader, writer, .. } = self;
+        let mut sending = when(reader.fd(), WRITABLE, move |fd| {
             if bytes.is_empty() && !fds.is_empty() {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
@@ -258,14 +260,26 @@ impl UnixStream {
                 ));
             }
             ancillary::send(fd, bytes, fds, None)
+        });
+        let mut has_flushed = false;
+        leaf_fn(move |cx| {
+            if !has_flushed {
+                ready!(writer.poll_flush(cx))?;
+                has_flushed = true;
+            }
+            Pin::new(&mut sending).poll(cx)
         })
     }
 
     /// Writes part of `bytes`, at least one unless it is empty. Yields how many.
     ///
+    /// Up to 4 KiB are copied and leave with the worker's next turn, together with what other connections send,
+    /// which a dropped stream does not prevent. To know that the kernel has them, before the process exits for
+    /// instance, await `flush` of [`AsyncWriteExt`](crate::io::AsyncWriteExt).
+    ///
     /// # Errors
     ///
-    /// Those of `send(2)`; no SIGPIPE is raised.
+    /// Those of `send(2)`, also of what was written before; no SIGPIPE is raised.
     ///
     /// # Cancel safety
     ///

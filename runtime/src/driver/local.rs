@@ -15,7 +15,7 @@ use io_uring::{opcode, squeue, types};
 
 use crate::driver::buffers::BufferRing;
 use crate::driver::left::LeftRings;
-use crate::driver::op::{InFlight, load, store};
+use crate::driver::op::{Background, InFlight, background, load, store};
 use crate::driver::reap::Reaper;
 use crate::driver::remote::Remote;
 use crate::driver::ring::{Ring, RingConfig};
@@ -177,6 +177,24 @@ impl Driver {
         bump(&self.remote.counters.submissions);
         self.submit(entry);
         InFlight::new(self.remote.clone(), token, waker)
+    }
+
+    /// As [`submit_operation`](Self::submit_operation), for an operation that no future waits for.
+    pub(crate) fn submit_background<T: Background>(&self, operation: T) {
+        let token = self.remote.slab().allocate(&self.slots);
+        let slot = self.remote.slab().slot(token.index());
+        // SAFETY: the slot was free, so it is ours alone until the entry is published.
+        let place = slot
+            .payload
+            .with_mut(|payload| unsafe { store(payload, operation) });
+        // SAFETY: as above.
+        slot.delivery
+            .with_mut(|cell| unsafe { *cell = Some(background::<T>()) });
+        slot.state.arm_orphaned();
+        // SAFETY: `place` is where the operation was just put.
+        let entry = unsafe { &mut *place }.prepare().user_data(token.raw());
+        bump(&self.remote.counters.submissions);
+        self.submit(entry);
     }
 
     /// Queues an entry for the kernel; never loses it. When the SQ is full the kernel is entered; when

@@ -47,6 +47,7 @@ impl<T: MultishotOperation> InSlot<T> {
     const DELIVERY: Delivery = Delivery {
         more: Self::more,
         orphaned: Self::orphaned,
+        is_background: false,
     };
 
     fn more(payload: *const Payload, completion: Completion) -> bool {

@@ -123,12 +123,48 @@ pub(crate) unsafe fn load<T>(payload: *const Payload) -> T {
     }
 }
 
+/// An operation that no future waits for: whichever worker reaps it runs its end.
+///
+/// # Safety
+///
+/// As for [`Operation`].
+pub(crate) unsafe trait Background: Send + 'static {
+    /// Fills the submission entry. `self` does not move afterwards until it is complete.
+    fn prepare(&mut self) -> squeue::Entry;
+
+    /// Ends it, with the kernel done. Runs without any lock of the driver's.
+    fn complete(self, completion: Completion);
+}
+
+struct InBackground<T>(T);
+
+impl<T: Background> InBackground<T> {
+    const DELIVERY: Delivery = Delivery {
+        more: |_, _| false,
+        orphaned: Self::ended,
+        is_background: true,
+    };
+
+    fn ended(payload: *mut Payload, completion: Completion) {
+        // SAFETY: no future holds it and the kernel is done, so the reaper owns the value, which is a `T` since
+        // this delivery lies beside it.
+        let operation = unsafe { load::<T>(payload) };
+        operation.complete(completion);
+    }
+}
+
+/// What lies beside the payload of a `T`.
+pub(crate) const fn background<T: Background>() -> &'static Delivery {
+    &InBackground::<T>::DELIVERY
+}
+
 struct Typed<T>(T);
 
 impl<T: Operation> Typed<T> {
     const DELIVERY: Delivery = Delivery {
         more: Self::more,
         orphaned: Self::orphaned,
+        is_background: false,
     };
 
     fn more(payload: *const Payload, completion: Completion) -> bool {

@@ -195,7 +195,11 @@ impl Scratch {
             .store(completed.wrapping_add(1), Ordering::Release);
         if orphan {
             self.panics.extend(panics::catch(|| drop(waker)));
-            bump(&remote.counters.orphans);
+            // SAFETY: `delivery` was written before submission and stays until the slot is reused.
+            let delivery = slot.delivery.with(|cell| unsafe { *cell });
+            if delivery.is_none_or(|delivery| !delivery.is_background) {
+                bump(&remote.counters.orphans);
+            }
             self.orphans.push((token, completion));
         } else {
             self.wakers.extend(waker);

@@ -32,6 +32,8 @@ pub(crate) struct Delivery {
     pub(crate) more: unsafe fn(*const Payload, Completion) -> bool,
     /// The final completion of an operation whose future is gone: consumes the payload.
     pub(crate) orphaned: unsafe fn(*mut Payload, Completion),
+    /// The operation has had no future.
+    pub(crate) is_background: bool,
 }
 
 /// One operation's place.

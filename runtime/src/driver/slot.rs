@@ -107,6 +107,11 @@ impl SlotState {
         self.word.store(WAKER, Ordering::Relaxed);
     }
 
+    /// As [`arm`](Self::arm), for an operation that no future waits for.
+    pub(crate) fn arm_orphaned(&self) {
+        self.word.store(ORPHAN, Ordering::Relaxed);
+    }
+
     /// Whether the final completion has been delivered; acquires the result.
     #[inline]
     pub(crate) fn is_complete(&self) -> bool {

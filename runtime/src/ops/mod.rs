@@ -5,7 +5,8 @@
 //! So none of it needs `unsafe` to use, and dropping a future frees nothing too early.
 //!
 //! - [`SharedFd`], [`IoBuf`], [`IoBufMut`], [`BufResult`]: what operations own
-//! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Acceptor`]: a multishot accept
+//! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Sender`]: sends in the background;
+//!   [`Acceptor`]: a multishot accept
 //! - [`socket()`], [`bind`], [`listen`]: setting a socket up; [`accept`]: one connection
 //! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
 //!   [`poll_ready`]: sockets
@@ -15,13 +16,15 @@
 //!
 //! # Cancel safety
 //!
-//! [`Receiver`], [`Acceptor`] and [`poll_ready`] lose nothing when a future is dropped. The one-shot
+//! [`Receiver`], [`Sender`], [`Acceptor`] and [`poll_ready`] lose nothing when a future is dropped. The one-shot
 //! operations move data: one that is dropped in flight is cancelled, and whether it took effect before
 //! that is not told. To learn it, call [`Op::request_cancel`] and await the operation to its end.
 
 mod fd;
 mod buf;
 mod receiver;
+mod flight;
+mod sender;
 mod acceptor;
 mod socket;
 mod message;
@@ -41,6 +44,7 @@ pub use file::{
 pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
 pub use now::{Credentials, bind, listen, peer_credentials, recv_from_now, recv_now, socket};
 pub use receiver::Receiver;
+pub use sender::Sender;
 pub use socket::{
     Accept, Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, accept, connect, poll_ready,
     recv, send, send_zero_copy, shutdown,
