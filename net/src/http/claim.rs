@@ -8,9 +8,9 @@ use ::url::Url;
 use heist_runtime::time::Instant;
 
 use super::connect::{Offer, connect};
-use super::deadline::Deadline;
+use super::deadline::{Clocks, Deadline};
 use super::error::{Error, Phase};
-use super::exchange::{Carrier, Clocks, Config};
+use super::exchange::{Carrier, Config};
 #[cfg(feature = "http2")]
 use super::h2;
 use super::link::Link;

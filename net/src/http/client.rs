@@ -10,9 +10,9 @@ use super::builder::ClientBuilder;
 use super::claim::Connections;
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
-use super::deadline::{Deadline, Silence};
+use super::deadline::Clocks;
 use super::error::{Error, Phase};
-use super::exchange::{Clocks, Config, Outcome, exchange};
+use super::exchange::{Config, Outcome, exchange};
 #[cfg(feature = "http2")]
 use super::h2::Origins;
 use super::metrics::Metrics;
@@ -194,7 +194,7 @@ impl Client {
         config.check_secure(&request.url, Phase::Build)?;
         config.counters.requests.add(1);
         rules.retry.begin();
-        let mut clocks = rules.timeouts.start(&request);
+        let mut clocks = rules.timeouts.start(&request, config.head_timeout);
         let (mut visited, mut retries) = (Vec::new(), 0);
         loop {
             #[cfg(feature = "cookies")]
@@ -261,11 +261,8 @@ impl Rules {
 
 impl Timeouts {
     /// The clocks of a request that begins now.
-    fn start(&self, request: &Request) -> Clocks {
-        Clocks {
-            total: Deadline::after(request.timeout.or(self.total)),
-            silence: Silence::new(self.read),
-            turn: self.pool,
-        }
+    fn start(&self, request: &Request, head: Option<Duration>) -> Clocks {
+        let total = request.timeout.or(self.total);
+        Clocks::start(total, self.pool, self.read, head)
     }
 }

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use heist_runtime::time::{Instant, Timer};
+
+use super::error::{Error, Phase};
 
 /// A point in time that every step of an exchange is raced against.
 ///
@@ -60,11 +62,11 @@ impl Deadline {
     }
 }
 
-/// Fires when a connection has been silent for too long. Anything that moves sets it back.
+/// The limit of silence on a connection. Anything that moves sets it back.
 #[derive(Debug)]
 pub(super) struct Silence {
     after: Option<Duration>,
-    timer: Option<Timer>,
+    until: Option<Instant>,
     seen: u64,
 }
 
@@ -73,29 +75,139 @@ impl Silence {
     pub(super) fn new(after: Option<Duration>) -> Self {
         Self {
             after,
-            timer: None,
+            until: None,
             seen: 0,
         }
     }
 
-    /// Looks whether anything has moved since the last poll: then `progress` is another number. Ready when
-    /// nothing has for too long. Asked only when there is something to wait for.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: u64) -> Poll<TimedOut> {
-        let Some(after) = self.after else {
-            return Poll::Pending;
-        };
-        if progress != self.seen || self.timer.is_none() {
+    /// When it will have lasted too long, if nothing moves. Looks whether anything has moved since the last call:
+    /// then `progress` is another number. Asked only when there is something to wait for.
+    fn until(&mut self, progress: u64) -> Option<Instant> {
+        let after = self.after?;
+        if progress != self.seen || self.until.is_none() {
             self.seen = progress;
-            self.timer = Instant::now().checked_add(after).map(Timer::new);
+            self.until = Instant::now().checked_add(after);
         }
-        match &mut self.timer {
-            Some(timer) => Pin::new(timer).poll(cx).map(|()| TimedOut(after)),
-            None => Poll::Pending,
+        self.until
+    }
+}
+
+/// The limit of waiting for a head. Nothing sets it back.
+#[derive(Debug)]
+pub(super) struct Patience {
+    after: Option<Duration>,
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// A limit that begins with the first wait; none for `None`.
+    pub(super) fn new(after: Option<Duration>) -> Self {
+        Self { after, until: None }
+    }
+
+    fn until(&mut self) -> Option<Instant> {
+        if self.until.is_none() {
+            self.until = Instant::now().checked_add(self.after?);
+        }
+        self.until
+    }
+}
+
+/// Fires at a time that may move while it is waited for.
+///
+/// Most waits are short, and most deadlines move on before they come. So one timer serves all of an exchange, and is
+/// left where it is when what it was set for moves on; when it fires, it is set again.
+#[derive(Debug, Default)]
+struct Alarm(Option<Timer>);
+
+impl Alarm {
+    /// Ready once `at` has passed.
+    fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        loop {
+            let timer = match &mut self.0 {
+                Some(timer) if timer.deadline() <= at => timer,
+                other => other.insert(Timer::new(at)),
+            };
+            ready!(Pin::new(&mut *timer).poll(cx));
+            if timer.deadline() == at {
+                return Poll::Ready(());
+            }
+            timer.reset(at);
+        }
+    }
+}
+
+/// The clocks that run for one request.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    /// For everything, redirects and the whole body included.
+    pub(super) total: Deadline,
+    /// For a free connection.
+    pub(super) turn: Option<Duration>,
+    /// For a connection that is silent.
+    silence: Silence,
+    /// For a head.
+    head: Patience,
+    alarm: Alarm,
+}
+
+impl Clocks {
+    /// Those of a request that begins now.
+    pub(super) fn start(
+        total: Option<Duration>,
+        turn: Option<Duration>,
+        silence: Option<Duration>,
+        head: Option<Duration>,
+    ) -> Self {
+        Self {
+            total: Deadline::after(total),
+            turn,
+            silence: Silence::new(silence),
+            head: Patience::new(head),
+            alarm: Alarm::default(),
         }
     }
 
     /// Nobody waits for the connection at present.
     pub(super) fn pause(&mut self) {
-        self.timer = None;
+        self.silence.until = None;
+        self.head.until = None;
+    }
+
+    /// Ready when the time for waiting is up. `late`: it is the body of the request that is waited for; `progress`
+    /// changes with whatever moves.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        late: bool,
+        progress: u64,
+        phase: Phase,
+    ) -> Poll<Error> {
+        let silence = if late {
+            // It is the caller who is late, and not the server.
+            self.silence.until = None;
+            None
+        } else {
+            self.silence.until(progress)
+        };
+        let head = match phase {
+            Phase::Head => self.head.until(),
+            _ => None,
+        };
+        let all = [head, silence, self.total.at];
+        let Some(at) = all.into_iter().flatten().min() else {
+            return Poll::Pending;
+        };
+        ready!(self.alarm.poll(cx, at));
+        let timed_out =
+            |after: Option<Duration>| TimedOut(after.unwrap_or(Duration::MAX)).at(phase);
+        Poll::Ready(if head == Some(at) {
+            timed_out(self.head.after).with_remedy("raise `head_timeout`, or try again later")
+        } else if silence == Some(at) {
+            let remedy = "the server was silent; raise `read_timeout`, or try again later";
+            timed_out(self.silence.after).with_remedy(remedy)
+        } else {
+            timed_out(Some(self.total.after))
+        })
     }
 }

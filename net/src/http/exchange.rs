@@ -12,12 +12,13 @@ use heist_runtime::time::{Instant, Timer};
 use http::HeaderMap;
 use http::header::{EXPECT, RANGE};
 
+use super::arrived::Arrived;
 use super::claim::{Connections, Way, claim};
 use super::coding::{Codings, DecodeLimits};
 use super::connect;
 #[cfg(feature = "cookies")]
 use super::cookie::Provider;
-use super::deadline::{Deadline, Silence};
+use super::deadline::Clocks;
 use super::error::{Cause, Error, Phase};
 use super::flow::Flow;
 use super::h1;
@@ -70,38 +71,6 @@ impl Config {
     }
 }
 
-/// The clocks that run for one request.
-#[derive(Debug)]
-pub(super) struct Clocks {
-    /// For everything, redirects and the whole body included.
-    pub(super) total: Deadline,
-    /// For a connection that is silent.
-    pub(super) silence: Silence,
-    /// For a free connection.
-    pub(super) turn: Option<Duration>,
-}
-
-impl Clocks {
-    /// Ready when the time for waiting is up. `late`: it is the body of the request that is waited for; `progress`
-    /// changes with whatever moves.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        late: bool,
-        progress: u64,
-        phase: Phase,
-    ) -> Poll<Error> {
-        if late {
-            // It is the caller who is late, and not the server.
-            self.silence.pause();
-        } else if let Poll::Ready(timed_out) = self.silence.poll(cx, progress) {
-            let remedy = "the server was silent; raise `read_timeout`, or try again later";
-            return Poll::Ready(timed_out.at(phase).with_remedy(remedy));
-        }
-        self.total.poll(cx).map(|timed_out| timed_out.at(phase))
-    }
-}
-
 /// A connection that is in use, with its slot.
 #[derive(Debug)]
 pub(super) struct Carrier {
@@ -150,7 +119,7 @@ pub(super) async fn exchange(
             carrier.finish();
             return Err(Error::new(Phase::Build, Cause::Codec(error)).with_url(&request.url));
         }
-        match carrier.run(request, config.head_timeout, clocks).await {
+        match carrier.run(request, clocks).await {
             Ok(received) if received.head.status() == 417 && carrier.link.was_held() => {
                 // The server does not know the expectation: the same again without it.
                 request.give_back_body(carrier.link.take_unread_body());
@@ -194,15 +163,10 @@ pub(super) async fn exchange(
 
 impl Carrier {
     /// Sends the request and receives the head of its response.
-    async fn run(
-        &mut self,
-        request: &Request,
-        head_timeout: Option<Duration>,
-        clocks: &mut Clocks,
-    ) -> Result<Received, Error> {
+    async fn run(&mut self, request: &Request, clocks: &mut Clocks) -> Result<Received, Error> {
         let link = &mut self.link;
-        // Both start with the first wait that they are for.
-        let (mut patience, mut head): (Option<Timer>, Option<Deadline>) = (None, None);
+        // It starts with the first wait that it is for.
+        let mut patience: Option<Timer> = None;
         let received = poll_fn(|cx| {
             loop {
                 if let Poll::Ready(received) = link.poll_head(cx) {
@@ -223,19 +187,12 @@ impl Carrier {
             } else {
                 Phase::Head
             };
-            if phase == Phase::Head && head_timeout.is_some() {
-                let head = head.get_or_insert_with(|| Deadline::after(head_timeout));
-                if let Poll::Ready(timed_out) = head.poll(cx) {
-                    return Poll::Ready(Err(timed_out
-                        .at(phase)
-                        .with_remedy("raise `head_timeout`, or try again later")));
-                }
-            }
             let late = link.waits_for_body();
             clocks.poll(cx, late, link.progress(), phase).map(Err)
         });
-        let received = received.await?;
-        clocks.silence.pause();
+        let received = received.await;
+        clocks.pause();
+        let received = received?;
         if received.head.has_unknown_transfer_coding() && request.method != http::Method::HEAD {
             let text = "the server applied a transfer coding that was not offered";
             return Err(Error::new(Phase::Head, Cause::Undecodable(text)));
@@ -247,11 +204,11 @@ impl Carrier {
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut Vec<u8>,
+        sink: &mut Arrived,
         clocks: &mut Clocks,
     ) -> Poll<Result<bool, Error>> {
         if let Poll::Ready(received) = self.link.poll_body(cx, sink) {
-            clocks.silence.pause();
+            clocks.pause();
             return Poll::Ready(received.map_err(|error| error.at(Phase::Body)));
         }
         let (late, progress) = (self.link.waits_for_body(), self.link.progress());

@@ -4,8 +4,10 @@ use std::task::{Context, Poll};
 
 use http::HeaderMap;
 
+use super::arrived::Arrived;
+use super::deadline::Clocks;
 use super::error::Error;
-use super::exchange::{Carrier, Clocks};
+use super::exchange::Carrier;
 #[cfg(feature = "http2")]
 use super::h2::Stream;
 use super::transport::Transport;
@@ -32,7 +34,7 @@ impl Flow {
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut Vec<u8>,
+        sink: &mut Arrived,
         clocks: &mut Clocks,
     ) -> Poll<Result<bool, Error>> {
         match self {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
@@ -9,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use http::header::EXPECT;
 use http::{HeaderMap, Method, Version};
 
+use super::arrived::Arrived;
 use super::body::{Body, BoxError, SendError, Upload};
 use super::h1::{
     Connection, Error as CodecError, Event, Limits, RequestBody, RequestHead, ResponseHead,
@@ -20,6 +22,7 @@ use super::request::Request;
 use super::total::Permit;
 use super::transport::Transport;
 use super::url::{absolute_target, target};
+use crate::RecvBuf;
 use crate::io::AsyncRead;
 
 /// A connection that can carry one exchange after another.
@@ -71,7 +74,7 @@ pub(super) enum LinkError {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) head: ResponseHead,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Arrived,
     /// Whether that is the whole body.
     pub(super) ended: bool,
     /// The connection speaks another protocol from here on.
@@ -285,9 +288,7 @@ impl Link {
 
     /// Sends, and receives until the head is complete.
     ///
-    /// What came of the body in the same buffer is copied out, so that no receive buffer of the
-    /// runtime is held while the caller thinks; for a small response that is the one copy its
-    /// body ever goes through.
+    /// What came of the body in the same buffer is taken along, so that it waits for the caller in one place.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LinkError>> {
         self.poll_upload(cx)?;
         let received = ready!(self.poll_response(cx));
@@ -313,7 +314,7 @@ impl Link {
             // Before the head there is nothing but the wish for more, and then the buffer is used
             // up: informational responses are skipped inside the codec.
             if let Event::Head(head) = event {
-                return Poll::Ready(Ok(self.receive_rest(head, &buffer[used..])));
+                return Poll::Ready(Ok(self.receive_rest(head, buffer, used)));
             }
             if self.upload.is_held() && self.codec.has_continued() {
                 self.upload.release();
@@ -323,15 +324,15 @@ impl Link {
     }
 
     /// Takes the head, and what came behind it.
-    fn receive_rest(&mut self, head: ResponseHead, rest: &[u8]) -> Received {
+    fn receive_rest(&mut self, head: ResponseHead, buffer: RecvBuf, used: usize) -> Received {
         let status = head.status();
         // Who refuses a request has no use for the rest of it, nor has who did not wait for it.
         if status.is_client_error() || status.is_server_error() || self.upload.is_held() {
             self.upload.abandon();
         }
-        let mut body = Vec::new();
+        let mut body = Arrived::default();
         // What is wrong behind the head is the body's affair: the caller gets the head first.
-        let ended = match self.absorb(rest, &mut body) {
+        let ended = match self.absorb(buffer, used, &mut body) {
             Ok(ended) => ended,
             Err(error) => {
                 self.deferred = Some(error);
@@ -353,7 +354,7 @@ impl Link {
     pub(super) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut Vec<u8>,
+        sink: &mut Arrived,
     ) -> Poll<Result<bool, LinkError>> {
         self.poll_upload(cx)?;
         if let Some(error) = self.deferred.take() {
@@ -362,7 +363,7 @@ impl Link {
         Poll::Ready(match ready!(self.transport.poll_recv(cx))? {
             Some(buffer) => {
                 self.received += buffer.len() as u64;
-                self.absorb(&buffer, sink)
+                self.absorb(buffer, 0, sink)
             }
             None => {
                 self.codec.eof()?;
@@ -371,30 +372,52 @@ impl Link {
         })
     }
 
-    /// Decodes body bytes.
-    fn absorb(&mut self, mut input: &[u8], sink: &mut Vec<u8>) -> Result<bool, LinkError> {
-        loop {
-            let (used, event) = self.codec.receive(input)?;
-            input = &input[used..];
+    /// Decodes body bytes, of which so many were `used`. A buffer with a single stretch of them is lent, if that is
+    /// worth it.
+    fn absorb(
+        &mut self,
+        buffer: RecvBuf,
+        mut used: usize,
+        sink: &mut Arrived,
+    ) -> Result<bool, LinkError> {
+        let mut only: Option<Range<usize>> = None;
+        let ended = loop {
+            let (more, event) = match self.codec.receive(&buffer[used..]) {
+                Ok(received) => received,
+                Err(error) => break Err(error.into()),
+            };
+            used += more;
             match event {
                 Event::Data(data) => {
-                    if sink.is_empty() {
-                        // All of the body that can follow in this buffer, in one allocation.
-                        sink.reserve(data.len() + input.len());
+                    // It lies at the end of what was used.
+                    let part = used - data.len()..used;
+                    if sink.is_empty() && only.is_none() {
+                        only = Some(part);
+                        continue;
                     }
-                    sink.extend_from_slice(data);
+                    let memory = sink.in_memory();
+                    if let Some(first) = only.take() {
+                        // All of the body that can follow in this buffer, in one allocation.
+                        memory.reserve(buffer.len() - first.start);
+                        memory.extend_from_slice(&buffer[first]);
+                    }
+                    memory.extend_from_slice(&buffer[part]);
                 }
                 Event::Head(_) => {}
                 Event::Trailers(trailers) => self.trailers = Some(Box::new(trailers)),
-                Event::NeedMore => return Ok(false),
+                Event::NeedMore => break Ok(false),
                 Event::End => {
                     if self.codec.is_tunnel() {
-                        self.tunnelled.extend_from_slice(input);
+                        self.tunnelled.extend_from_slice(&buffer[used..]);
                     }
-                    return Ok(true);
+                    break Ok(true);
                 }
             }
+        };
+        if let Some(part) = only {
+            sink.lend(buffer, part);
         }
+        ended
     }
 }
 

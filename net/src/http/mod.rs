@@ -17,6 +17,7 @@
 //! | `pool.rs` | idle connections, limits per host, and the fair queue for a free slot |
 //! | `transport.rs` | what carries the bytes: a socket, or something around one |
 //! | `connect.rs` | from a URL to a transport |
+//! | `arrived.rs` | what has arrived of a body |
 //! | `link.rs` | one connection: a transport and its codec |
 //! | `keeper.rs` | the task that looks after idle connections |
 //! | `h2/` | HTTP/2: many exchanges over one connection (feature `http2`) |
@@ -82,6 +83,7 @@ mod total;
 mod pool;
 mod transport;
 mod connect;
+mod arrived;
 mod link;
 mod keeper;
 #[cfg(feature = "http2")]

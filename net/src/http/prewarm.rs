@@ -10,9 +10,9 @@ use super::claim::{Connections, Opened, open, way};
 #[cfg(feature = "http2")]
 use super::claim::{Found, Way, find_shared, settle};
 use super::connect::Offer;
-use super::deadline::{Deadline, Silence};
+use super::deadline::Clocks;
 use super::error::Error;
-use super::exchange::{Carrier, Clocks, Config};
+use super::exchange::{Carrier, Config};
 use super::pool::{Checkout, Claim};
 use super::request::Request;
 
@@ -97,9 +97,5 @@ async fn open_missing(
 }
 
 fn unlimited() -> Clocks {
-    Clocks {
-        total: Deadline::after(None),
-        silence: Silence::new(None),
-        turn: None,
-    }
+    Clocks::start(None, None, None, None)
 }

@@ -15,9 +15,10 @@ use hyper::body::Incoming;
 use super::connection::Lease;
 use super::stream::Stream;
 use super::upload::{Upload, upload};
-use crate::http::deadline::Deadline;
+use crate::http::arrived::Arrived;
+use crate::http::deadline::Clocks;
 use crate::http::error::{Cause, Error, Phase};
-use crate::http::exchange::{Clocks, Config, Outcome};
+use crate::http::exchange::{Config, Outcome};
 use crate::http::flow::Flow;
 use crate::http::h1::{Error as CodecError, Limits, ResponseHead};
 use crate::http::link::Received;
@@ -85,8 +86,8 @@ pub(in crate::http) async fn exchange(
     };
     let (outgoing, upload) = upload(request.lend_body());
     let answer = lease.sender().try_send_request(head.map(|()| outgoing));
-    let answered = answered(answer, &upload, config, clocks).await;
-    clocks.silence.pause();
+    let answered = answered(answer, &upload, clocks).await;
+    clocks.pause();
     let failed = match answered {
         Ok(Ok(response)) => {
             let received = receive(response, request, upload, lease, config.limits);
@@ -117,17 +118,11 @@ pub(in crate::http) async fn exchange(
 }
 
 /// Waits for the answer as long as the clocks allow.
-async fn answered<F, R>(
-    answer: F,
-    upload: &Upload,
-    config: &Config,
-    clocks: &mut Clocks,
-) -> Result<R, Error>
+async fn answered<F, R>(answer: F, upload: &Upload, clocks: &mut Clocks) -> Result<R, Error>
 where
     F: Future<Output = R>,
 {
     let mut answer = pin!(answer);
-    let mut patience: Option<Deadline> = None;
     poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));
@@ -136,13 +131,6 @@ where
             true => Phase::Send,
             false => Phase::Head,
         };
-        if phase == Phase::Head && config.head_timeout.is_some() {
-            let patience = patience.get_or_insert_with(|| Deadline::after(config.head_timeout));
-            if let Poll::Ready(timed_out) = patience.poll(cx) {
-                let remedy = "raise `head_timeout`, or try again later";
-                return Poll::Ready(Err(timed_out.at(phase).with_remedy(remedy)));
-            }
-        }
         let waits = upload.waits_for_body();
         clocks.poll(cx, waits, upload.sent(), phase).map(Err)
     })
@@ -171,7 +159,7 @@ fn receive(
     }
     let received = Received {
         head,
-        body: Vec::new(),
+        body: Arrived::default(),
         ended,
         tunnel: false,
         trailers: None,

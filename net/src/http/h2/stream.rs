@@ -11,8 +11,9 @@ use hyper::body::Incoming;
 use super::connection::Lease;
 use super::exchange::Failure;
 use super::upload::Upload;
+use crate::http::arrived::Arrived;
+use crate::http::deadline::Clocks;
 use crate::http::error::{Cause, Error, Phase};
-use crate::http::exchange::Clocks;
 use crate::http::h1::{Error as CodecError, Limits};
 
 /// A stream whose response's head has come. Dropped before the end, it is reset, and the connection goes on.
@@ -57,11 +58,11 @@ impl Stream {
     pub(in crate::http) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut Vec<u8>,
+        sink: &mut Arrived,
         clocks: &mut Clocks,
     ) -> Poll<Result<bool, Error>> {
         if let Poll::Ready(received) = self.poll_frame(cx, sink) {
-            clocks.silence.pause();
+            clocks.pause();
             return Poll::Ready(received);
         }
         let progress = self.received.wrapping_add(self.upload.sent());
@@ -72,7 +73,7 @@ impl Stream {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut Vec<u8>,
+        sink: &mut Arrived,
     ) -> Poll<Result<bool, Error>> {
         if let Some(error) = self.upload.take_error() {
             return Poll::Ready(Err(Error::source(Phase::Upload, error)));
@@ -86,7 +87,7 @@ impl Stream {
         })
     }
 
-    fn take(&mut self, frame: Frame<Bytes>, sink: &mut Vec<u8>) -> Result<bool, CodecError> {
+    fn take(&mut self, frame: Frame<Bytes>, sink: &mut Arrived) -> Result<bool, CodecError> {
         match frame.into_data() {
             Ok(data) => {
                 self.received += data.len() as u64;
@@ -94,7 +95,7 @@ impl Stream {
                 if self.received > limit {
                     return Err(CodecError::BodyTooLarge { limit });
                 }
-                sink.extend_from_slice(&data);
+                sink.in_memory().extend_from_slice(&data);
             }
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {

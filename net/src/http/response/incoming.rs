@@ -4,9 +4,10 @@ use std::task::{Context, Poll, ready};
 
 use http::HeaderMap;
 
+use crate::http::arrived::{Arrived, Piece};
 use crate::http::coding::{Decoded, Decoder};
+use crate::http::deadline::Clocks;
 use crate::http::error::{Error, Phase};
-use crate::http::exchange::Clocks;
 use crate::http::flow::Flow;
 use crate::http::transport::Transport;
 
@@ -18,7 +19,7 @@ const TRUSTED_LENGTH: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Incoming {
     /// What has been received (and decoded) but not handed out.
-    pending: Vec<u8>,
+    pending: Arrived,
     /// Removes the content codings; gone at the end, and when there are none.
     decoder: Option<Box<Decoder>>,
     raw: Raw,
@@ -46,7 +47,7 @@ enum Source {
 impl Incoming {
     /// `came` is what came along with the head; without a flow it is all.
     pub(super) fn new(
-        came: Vec<u8>,
+        came: Arrived,
         flow: Option<Flow>,
         tunnel: bool,
         trailers: Option<Box<HeaderMap>>,
@@ -77,7 +78,7 @@ impl Incoming {
     /// From here on the body is decoded. To be said before anything was taken.
     pub(super) fn decode_with(&mut self, mut decoder: Box<Decoder>) {
         decoder.received(self.pending.len());
-        *decoder.input() = std::mem::take(&mut self.pending);
+        *decoder.input() = std::mem::take(&mut self.pending).into_memory();
         if matches!(self.raw.source, Source::Ended) {
             decoder.end();
         }
@@ -116,7 +117,7 @@ impl Incoming {
                 .unwrap_or(TRUSTED_LENGTH)
                 .min(TRUSTED_LENGTH);
             let room = length.saturating_sub(self.pending.len());
-            self.pending.reserve_exact(room);
+            self.pending.in_memory().reserve_exact(room);
         }
     }
 
@@ -124,24 +125,19 @@ impl Incoming {
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Vec<u8>>, Error>> {
+    ) -> Poll<Result<Option<Piece>, Error>> {
         while self.pending.is_empty() {
             if ready!(self.poll_more(cx))? {
                 break;
             }
         }
-        let mut piece = std::mem::take(&mut self.pending);
-        // What a decoder gives has room for much and may be little.
-        if piece.len() < piece.capacity() / 2 {
-            piece.shrink_to_fit();
-        }
-        Poll::Ready(Ok((!piece.is_empty()).then_some(piece)))
+        Poll::Ready(Ok(self.pending.take()))
     }
 
     /// All that is left.
     pub(super) fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Error>> {
         while !ready!(self.poll_more(cx))? {}
-        Poll::Ready(Ok(std::mem::take(&mut self.pending)))
+        Poll::Ready(Ok(std::mem::take(&mut self.pending).into_memory()))
     }
 
     /// Receives or decodes once, and appends to `pending`. Ready with whether the body has ended.
@@ -150,7 +146,7 @@ impl Incoming {
             return self.raw.poll(cx, &mut self.pending);
         };
         loop {
-            match decoder.decode(&mut self.pending) {
+            match decoder.decode(self.pending.in_memory()) {
                 Ok(Decoded::Some) => return Poll::Ready(Ok(false)),
                 Ok(Decoded::NeedsInput) => {}
                 Ok(Decoded::End) => {
@@ -164,7 +160,11 @@ impl Incoming {
                 }
             }
             let before = self.raw.received;
-            let ended = ready!(self.raw.poll(cx, decoder.input()))?;
+            let mut input = Arrived::default();
+            std::mem::swap(input.in_memory(), decoder.input());
+            let polled = self.raw.poll(cx, &mut input);
+            *decoder.input() = input.into_memory();
+            let ended = ready!(polled)?;
             decoder.received((self.raw.received - before) as usize);
             if ended {
                 decoder.end();
@@ -183,7 +183,7 @@ impl Incoming {
 
 impl Raw {
     /// Receives once and appends to `sink`. Ready with whether the body has ended.
-    fn poll(&mut self, cx: &mut Context<'_>, sink: &mut Vec<u8>) -> Poll<Result<bool, Error>> {
+    fn poll(&mut self, cx: &mut Context<'_>, sink: &mut Arrived) -> Poll<Result<bool, Error>> {
         let flow = match &mut self.source {
             Source::Open(flow) => flow,
             Source::Ended | Source::Tunnel(_) => return Poll::Ready(Ok(true)),

@@ -28,8 +28,9 @@ pub use upgrade::Upgraded;
 use super::coding::Decoder;
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
+use super::deadline::Clocks;
 use super::error::{Cause, Error, Phase};
-use super::exchange::{Clocks, Config};
+use super::exchange::Config;
 use super::flow::Flow;
 use super::h1::ResponseHead;
 use super::link::Received;
@@ -222,8 +223,9 @@ impl Response {
 
     /// The next piece of the body as it arrives, never empty; `None` after its end.
     ///
-    /// A piece is copied once, from the runtime's receive buffer, so keeping pieces keeps no
-    /// receive buffer from other connections.
+    /// A piece of 4 KiB or more is lent: it lies in the receive buffer that it arrived in, which the runtime gets back
+    /// when the piece is dropped. To keep pieces for long, copy them ([`Bytes::copy_from_slice`]). Holding many makes
+    /// the runtime use more buffers, up to a limit, and then ordinary memory; nothing waits for them.
     ///
     /// # Errors
     ///
@@ -238,7 +240,7 @@ impl Response {
         Ok(self.located(piece)?.map(Bytes::from))
     }
 
-    /// The rest of the body in one block. A body that came along with the head is not copied.
+    /// The rest of the body in one block, which is memory of its own.
     ///
     /// # Errors
     ///
