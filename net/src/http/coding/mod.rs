@@ -102,10 +102,8 @@ impl Codings {
     /// The codings of a response in the order in which they were applied. `None` when there are none, or when
     /// one of them is not to be removed: then the body is what it is.
     fn of(self, head: &ResponseHead) -> Result<Option<Vec<Coding>>, Error> {
-        let lines = head
-            .headers()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
-        let members = lines.flat_map(|(_, value)| value.split(|&b| b == b','));
+        let lines = head.get_all("content-encoding");
+        let members = lines.flat_map(|value| value.split(|&b| b == b','));
         let mut codings = Vec::new();
         for member in members.map(<[u8]>::trim_ascii) {
             if member.is_empty() || member.eq_ignore_ascii_case(b"identity") {

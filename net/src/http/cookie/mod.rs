@@ -71,12 +71,9 @@ impl Provider {
 
     /// Stores what a response to a request for `url` sets.
     pub(super) fn store(&self, head: &ResponseHead, url: &Url) {
-        let name = SET_COOKIE.as_str();
-        let lines = head
-            .headers()
-            .filter(|line| line.0.eq_ignore_ascii_case(name));
+        let lines = head.get_all(SET_COOKIE.as_str());
         let values: Vec<_> = lines
-            .filter_map(|(_, value)| HeaderValue::from_bytes(value).ok())
+            .filter_map(|value| HeaderValue::from_bytes(value).ok())
             .collect();
         if !values.is_empty() {
             self.0.set_cookies(&mut values.iter(), url);

@@ -57,15 +57,19 @@ impl ResponseHead {
     /// The value of the first header with this name, which is compared without regard to case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let name = name.as_bytes();
+        self.get_all(name).next()
+    }
+
+    /// The values of all headers with this name, in the order they arrived.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         // Most headers already differ in length, so that their bytes need not be looked at.
-        let found = self.spans.iter().find(|span| {
+        let found = self.spans.iter().filter(move |span| {
             (span.name_end - span.name) as usize == name.len()
                 && self
                     .slice(span.name, span.name_end)
-                    .eq_ignore_ascii_case(name)
-        })?;
-        Some(self.slice(found.value, found.value_end))
+                    .eq_ignore_ascii_case(name.as_bytes())
+        });
+        found.map(|span| self.slice(span.value, span.value_end))
     }
 
     /// All headers in the order they arrived, names as the server spelt them.
