@@ -88,6 +88,11 @@ impl Watch {
         self.fired.store(false, SeqCst);
     }
 
+    /// Whether anything has happened since.
+    pub(super) fn has_fired(&self) -> bool {
+        self.fired.load(SeqCst)
+    }
+
     /// After a connection has gone to the pool: calls again if that was in vain before.
     pub(super) fn repeat(&self) {
         if self.fired.load(SeqCst) {

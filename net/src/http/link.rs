@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
+use heist_runtime::time::Instant;
 use http::header::EXPECT;
 use http::{HeaderMap, Method, Version};
 
@@ -24,6 +26,9 @@ use super::transport::Transport;
 use super::url::{absolute_target, target};
 use crate::RecvBuf;
 use crate::io::AsyncRead;
+
+/// How long a connection has to be idle before it is worth a system call to see whether it is still open.
+const JUST_NOW: Duration = Duration::from_millis(1);
 
 /// A connection that can carry one exchange after another.
 ///
@@ -54,6 +59,8 @@ pub(super) struct Link {
     token: u64,
     /// Tells the pool's keeper what happens while it is idle.
     watch: Option<Arc<Watch>>,
+    /// Since when it is idle, if it is watched.
+    idle_since: Option<Instant>,
     account: Account,
     /// The right to be open, if there is a limit for all.
     _permit: Option<Permit>,
@@ -105,6 +112,7 @@ impl Link {
             served: 0,
             token: TOKENS.fetch_add(1, Relaxed),
             watch: None,
+            idle_since: None,
             account,
             _permit: permit,
         }
@@ -136,13 +144,24 @@ impl Link {
 
     /// Watches an idle connection until it is used again. Returns whether it is quiet, and has a watch.
     pub(super) fn watch(&mut self) -> bool {
+        self.idle_since = None;
         let Some(watch) = &self.watch else {
             return false;
         };
         watch.reset();
         let waker = Waker::from(watch.clone());
         let received = self.transport.poll_recv(&mut Context::from_waker(&waker));
+        if received.is_pending() {
+            self.idle_since = Some(Instant::now());
+        }
         received.is_pending()
+    }
+
+    /// Whether it has only just become idle, and nothing was heard of it since. A look at the socket would hardly see
+    /// more than that.
+    pub(super) fn is_just_idle(&self) -> bool {
+        let quiet = self.watch.as_ref().is_some_and(|watch| !watch.has_fired());
+        quiet && (self.idle_since).is_some_and(|since| since.elapsed() < JUST_NOW)
     }
 
     /// The server is a proxy that passes requests on.
