@@ -19,14 +19,15 @@
 //! # Locks
 //!
 //! One mutex, held for a few dozen instructions; connections are dropped and tasks woken after it
-//! is released. A waiter's own mutex is only ever locked inside it, or alone. (The pool is one
-//! shard; what it costs many workers has not been measured.)
+//! is released. A waiter's own mutex is only ever locked inside it, or alone. What would a shard for each worker be for,
+//! namely that a connection stays with its worker, the choice among the idle ones does.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use heist_runtime::scope::Leaf;
@@ -35,6 +36,9 @@ use heist_runtime::time::Instant;
 use super::keeper::Bell;
 use super::metrics::Closed;
 use super::total::Total;
+
+/// How many idle connections of a host a request chooses from.
+const NEARLY_AS_YOUNG: usize = 16;
 
 /// The token of a connection that is not watched.
 const NO_TOKEN: u64 = 0;
@@ -78,7 +82,7 @@ struct State<T> {
 #[derive(Debug)]
 struct Host<T> {
     open: usize,
-    /// Oldest first; the youngest is used first, so that the others can expire.
+    /// Oldest first; the youngest are used first, so that the others can expire.
     idle: VecDeque<Idle<T>>,
     waiters: VecDeque<Arc<Waiter<T>>>,
 }
@@ -89,6 +93,8 @@ struct Idle<T> {
     /// By which its watch names it.
     token: u64,
     until: Option<Instant>,
+    /// Where it was used last, which is where what it receives mostly arrives.
+    home: ThreadId,
     connection: T,
 }
 
@@ -361,7 +367,8 @@ impl<T> Host<T> {
             pool: pool.clone(),
             host: Some(host.clone()),
         };
-        while let Some(idle) = self.idle.pop_back() {
+        let here = thread::current().id();
+        while let Some(idle) = self.pop_idle(here) {
             by_age.remove(&idle.age);
             if fresh {
                 pool.closed.by_server.add(1);
@@ -380,6 +387,16 @@ impl<T> Host<T> {
             return Some(Claim::Open(slot()));
         }
         None
+    }
+
+    /// Takes out the youngest idle connection, or one that is nearly as young and was used on this thread: a
+    /// connection that changes its worker wakes one for what the other waits for.
+    fn pop_idle(&mut self, here: ThreadId) -> Option<Idle<T>> {
+        let youngest = self.idle.len().checked_sub(1)?;
+        let oldest = self.idle.len().saturating_sub(NEARLY_AS_YOUNG);
+        let at_home = |at: &usize| self.idle[*at].home == here;
+        let at = (oldest..=youngest).rev().find(at_home);
+        self.idle.remove(at.unwrap_or(youngest))
     }
 
     /// Gives a connection, or the slot of one, to the first in the queue. Gives it back if there
@@ -427,6 +444,7 @@ impl<T> State<T> {
             age,
             token,
             until,
+            home: thread::current().id(),
             connection,
         }));
         self.by_age.insert(age, host.clone());
@@ -453,6 +471,7 @@ impl<T> State<T> {
             age,
             token,
             until,
+            home,
             connection,
         } = idle;
         let connection = match entry.grant(Some(connection), wake) {
@@ -466,6 +485,7 @@ impl<T> State<T> {
                 age,
                 token,
                 until,
+                home,
                 connection,
             },
         );

@@ -70,6 +70,23 @@ fn the_youngest_idle_connection_is_used_first() {
     assert_eq!(pool.counts("a"), (2, 0, 0));
 }
 
+/// The negative control is a pool that takes the youngest.
+#[test]
+fn a_connection_stays_with_its_thread() {
+    let pool = Pool::new(OPEN);
+    let (ours, theirs) = (open(&pool, "a"), open(&pool, "a"));
+    ours.check_in(NO_TOKEN, 1);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            theirs.check_in(NO_TOKEN, 2);
+        });
+        other.join().expect("it does not panic");
+    });
+    let (first, _slot_1) = reuse(&pool, "a");
+    let (second, _slot_2) = reuse(&pool, "a");
+    assert_eq!((first, second), (1, 2), "another's rather than a new one");
+}
+
 #[test]
 fn a_host_without_connections_is_forgotten() {
     let pool = Pool::new(PoolLimits {
