@@ -12,6 +12,9 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
+use reqwest::Url;
+
 use super::{
     pages::{Folder, Tally},
     site::{SLOW_SIZE, Site},
@@ -31,27 +34,25 @@ pub(crate) enum Work {
     Slow,
 }
 
-/// A page to be fetched.
+/// A page to be fetched. Its address is parsed, as a crawler's is that has put a link and its page's address
+/// together; in the form that a client takes.
 #[derive(Debug)]
 pub(crate) struct Page {
-    url: String,
-    path: usize,
+    pub(crate) url: Url,
+    pub(crate) uri: Uri,
 }
 
 impl Page {
     fn new(server: SocketAddr, path: &str) -> Self {
-        let mut url = format!("http://{server}");
-        let start = url.len();
-        url.push_str(path);
-        Self { url, path: start }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+        let text = format!("http://{server}{path}");
+        Self {
+            url: text.parse().expect("it is an URL"),
+            uri: text.parse().expect("it is an URI"),
+        }
     }
 
     pub(crate) fn path(&self) -> &str {
-        &self.url[self.path..]
+        self.url.path()
     }
 }
 

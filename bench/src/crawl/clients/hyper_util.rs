@@ -37,7 +37,7 @@ impl Client for Pooled {
     async fn open(&self, _server: SocketAddr) {}
 
     async fn get(&self, _session: &mut (), page: &Page, tally: &mut Tally) {
-        let request = Request::get(page.url())
+        let request = Request::get(page.uri.clone())
             .header(USER_AGENT, AGENT)
             .header(ACCEPT, "*/*")
             .body(Empty::new());

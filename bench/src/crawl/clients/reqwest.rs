@@ -31,7 +31,7 @@ impl Client for Whole {
     async fn open(&self, _server: SocketAddr) {}
 
     async fn get(&self, _session: &mut (), page: &Page, tally: &mut Tally) {
-        let response = self.0.get(page.url()).send().await;
+        let response = self.0.get(page.url.clone()).send().await;
         let mut response = response.expect("the server answers");
         assert_eq!(response.status(), 200);
         while let Some(chunk) = response.chunk().await.expect("the server goes on") {
