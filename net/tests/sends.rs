@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::on_all;
-use heist_net::io::AsyncWriteExt;
+use heist_net::io::{AsyncWrite, AsyncWriteExt};
 use heist_net::{TcpStream, UnixStream};
 use heist_runtime::{Builder, RingProfile, spawn, yield_now};
 use heist_sync::time::timeout;
@@ -353,5 +354,30 @@ fn sends_in_the_background_are_no_orphans() {
         // The receive that is armed when a stream is dropped is one.
         let orphans = runtime.metrics().total().orphans;
         assert!(orphans < 10, "{orphans} orphans");
+    });
+}
+
+/// What a protocol does after each of its messages leaves the batching to the worker. Control: `poll_flush`.
+#[test]
+fn starting_to_flush_makes_no_system_call() {
+    on_all(|runtime| {
+        let made = runtime.block_on(async {
+            let pairs: Vec<_> = (0..64).map(|_| UnixStream::pair().unwrap()).collect();
+            let (mut ones, mut others): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let enters = || runtime.metrics().total().enters;
+            let before = enters();
+            for one in &mut ones {
+                one.write_all(b"message").await.unwrap();
+                poll_fn(|cx| one.poll_start_flush(cx)).await.unwrap();
+            }
+            let made = enters() - before;
+            for other in &mut others {
+                let mut bytes = [0; 7];
+                other.read_exact(&mut bytes).await.unwrap();
+                assert_eq!(&bytes, b"message");
+            }
+            made
+        });
+        assert!(made < 32, "{made} system calls for 64 messages");
     });
 }

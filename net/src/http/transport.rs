@@ -107,6 +107,10 @@ impl AsyncWrite for Transport {
         each!(self, inner => inner.poll_flush(cx))
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, inner => inner.poll_start_flush(cx))
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, inner => inner.poll_shutdown(cx))
     }

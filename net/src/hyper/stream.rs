@@ -75,6 +75,10 @@ impl<S: AsyncWrite> AsyncWrite for Counted<S> {
         self.stream.poll_flush(cx)
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_start_flush(cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_shutdown(cx)
     }
@@ -124,6 +128,10 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Transport<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         forward!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => stream.poll_start_flush(cx))
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -102,6 +102,10 @@ impl<R: AsyncWrite> AsyncWrite for BufReader<R> {
         self.inner.poll_flush(cx)
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.poll_start_flush(cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner.poll_shutdown(cx)
     }

@@ -123,6 +123,11 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
         self.inner.poll_flush(cx)
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        self.inner.poll_start_flush(cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(cx))?;
         self.inner.poll_shutdown(cx)

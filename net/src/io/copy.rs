@@ -140,7 +140,7 @@ fn poll_pump<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
             },
             Poll::Pending => {
                 // Nothing more to gather: what has been must not wait for the reader.
-                ready!(writer.poll_flush(cx))?;
+                ready!(writer.poll_start_flush(cx))?;
                 return Poll::Pending;
             }
         }

@@ -77,6 +77,10 @@ macro_rules! write_behind {
             (**self).poll_flush(cx)
         }
 
+        fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            (**self).poll_start_flush(cx)
+        }
+
         fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             (**self).poll_shutdown(cx)
         }
@@ -159,6 +163,13 @@ macro_rules! write_through {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<::std::io::Result<()>> {
                 self.$writer.poll_flush(cx)
+            }
+
+            fn poll_start_flush(
+                &mut self,
+                _cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                ::std::task::Poll::Ready(self.$writer.take_error())
             }
 
             fn poll_shutdown(

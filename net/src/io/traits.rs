@@ -105,6 +105,17 @@ pub trait AsyncWrite: Send {
     /// Those of the sink.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Polls until everything written is on its way to where it is going, without waiting for it to get there: what
+    /// a protocol calls after each of its messages. By default this is [`poll_flush`](Self::poll_flush); what a
+    /// socket was given leaves by itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink, also of what was written before.
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+
     /// Polls to flush and to tell the peer that nothing more will come. It may be polled again afterwards.
     ///
     /// # Errors

@@ -154,6 +154,11 @@ impl Writer {
         self.sender.poll_flush(cx)
     }
 
+    /// The error of what was written before, if there is one.
+    pub(crate) fn take_error(&mut self) -> io::Result<()> {
+        self.sender.take_error().map_or(Ok(()), Err)
+    }
+
     #[track_caller]
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_shut {

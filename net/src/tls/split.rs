@@ -130,6 +130,10 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for WriteHalf<S> {
         lock(&self.shared).poll_flush(cx)
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.shared).poll_start_flush(cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         lock(&self.shared).poll_shutdown(cx)
     }

@@ -213,10 +213,10 @@ impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends everything, through whatever is below.
+    /// Sends everything, and has whatever is below send it.
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        self.io.poll_flush(cx)
+        self.io.poll_start_flush(cx)
     }
 
     /// Notes whether a writer waits.
@@ -385,6 +385,15 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for TlsStream<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_writable()?;
+        let flushed = match self.poll_send(cx) {
+            Poll::Ready(Ok(())) => self.io.poll_flush(cx),
+            unsent => unsent,
+        };
+        self.written(flushed)
+    }
+
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_writable()?;
         let flushed = self.poll_flush_all(cx);
         self.written(flushed)

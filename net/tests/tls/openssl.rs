@@ -223,10 +223,13 @@ fn its_client_renews_the_keys() {
         let (socket, _) = listener.accept().await.unwrap();
         let mut stream = acceptor.accept(socket).await.unwrap();
         let mut stdin = client.0.stdin.take().unwrap();
+        let aside = || std::fs::read_to_string(files.0.join("stderr")).unwrap();
         for round in 0..3 {
             // A command is one that comes by itself.
             stdin.write_all(b"K\n").unwrap();
-            heist_sync::time::sleep(std::time::Duration::from_millis(50)).await;
+            while aside().matches("KEYUPDATE").count() <= round {
+                heist_sync::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
             stdin
                 .write_all(format!("round {round}\n").as_bytes())
                 .unwrap();
@@ -246,8 +249,7 @@ fn its_client_renews_the_keys() {
         drop(stream.recv().await);
         stream.shutdown().await.unwrap();
         let told = reading.join().unwrap();
-        let aside = std::fs::read_to_string(files.0.join("stderr")).unwrap();
-        assert_eq!(aside.matches("KEYUPDATE").count(), 3, "{aside}");
+        assert_eq!(aside().matches("KEYUPDATE").count(), 3, "{}", aside());
         for round in 0..3 {
             assert!(told.contains(&format!("round {round}\n")), "{told}");
         }

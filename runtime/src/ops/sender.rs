@@ -190,6 +190,11 @@ impl Sender {
         self.poll_leaf(cx, Self::poll_idle)
     }
 
+    /// The error of what was sent before, if that has ended with one; it is told once.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.flight.as_ref().and_then(|flight| flight.take_error())
+    }
+
     /// Ends one or both directions of the socket (`shutdown(2)`), the sending one behind what is on its way.
     ///
     /// # Errors

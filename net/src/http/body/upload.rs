@@ -219,7 +219,7 @@ impl Upload {
         transport: &mut T,
     ) -> Poll<Result<(), SendError>> {
         if self.unflushed {
-            ready!(transport.poll_flush(cx)).map_err(SendError::Io)?;
+            ready!(transport.poll_start_flush(cx)).map_err(SendError::Io)?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))

@@ -75,7 +75,8 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_flush(cx)
+        // h2 flushes after each of its frames, and wants them sent and not to know when.
+        self.transport.poll_start_flush(cx)
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -74,6 +74,10 @@ impl AsyncWrite for Upgraded {
         self.transport.poll_flush(cx)
     }
 
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_start_flush(cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.transport.poll_shutdown(cx)
     }

@@ -28,5 +28,5 @@ impl<T: AsyncBufRead> ::futures_io::AsyncBufRead for Compat<T> {
 }
 
 impl<T: AsyncWrite> ::futures_io::AsyncWrite for Compat<T> {
-    write_methods!(poll_close);
+    write_methods!(poll_flush, poll_close);
 }

@@ -21,7 +21,8 @@ impl<T: AsyncRead> ::hyper::rt::Read for Compat<T> {
 }
 
 impl<T: AsyncWrite> ::hyper::rt::Write for Compat<T> {
-    write_methods!(poll_shutdown);
+    // hyper flushes after each of its messages, and wants them sent and not to know when.
+    write_methods!(poll_start_flush, poll_shutdown);
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()

@@ -1,9 +1,10 @@
 //! Readers and writers for libraries that know other traits.
 
-/// The methods of another library's writer; `$shutdown` is what it calls a shutdown.
+/// The methods of another library's writer; `$shutdown` is what it calls a shutdown, and `$flush` what it means by a
+/// flush.
 #[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
 macro_rules! write_methods {
-    ($shutdown:ident) => {
+    ($flush:ident, $shutdown:ident) => {
         fn poll_write(
             self: Pin<&mut Self>,
             cx: &mut Context<'_>,
@@ -21,7 +22,7 @@ macro_rules! write_methods {
         }
 
         fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.get_mut().inner.poll_flush(cx)
+            self.get_mut().inner.$flush(cx)
         }
 
         fn $shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

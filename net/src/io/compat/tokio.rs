@@ -31,7 +31,7 @@ impl<T: AsyncBufRead> ::tokio::io::AsyncBufRead for Compat<T> {
 }
 
 impl<T: AsyncWrite> ::tokio::io::AsyncWrite for Compat<T> {
-    write_methods!(poll_shutdown);
+    write_methods!(poll_flush, poll_shutdown);
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
