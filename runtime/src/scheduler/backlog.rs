@@ -4,8 +4,8 @@
 //!
 //! - *The queue takes long*: queued tasks x mean poll time. Whoever is last would wait too long.
 //! - *The queue does not end*: it has had many tasks in it for some time without a break. Short as they may be,
-//!   there is work for two: tasks that wait for each other, at a lock or a channel, make the queue run low again
-//!   and again.
+//!   there is work for two: tasks that wait for each other, at a lock or a channel, should make the queue run low
+//!   again and again.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -21,8 +21,8 @@ const WAKE_BACKLOG: Duration = Duration::from_micros(150);
 const STEAL_WORTH: u64 = 50_000;
 /// Below this mean poll time the backlog is looked at only with the housekeeping.
 const SHORT_POLL: Duration = Duration::from_micros(2);
-/// Queued tasks that are many. Fewer, when they are short, are often those who hold the permits of one semaphore,
-/// and better off together.
+/// Queued tasks that are many. Fewer, when they are short, may be those who hold the permits of one semaphore,
+/// who are presumably better off together.
 const MANY: usize = 16;
 /// A queue with many tasks for as long as this does not end.
 const LASTING: Duration = Duration::from_micros(300);
