@@ -46,6 +46,9 @@ mod retries;
 ))]
 #[path = "http_client/payloads.rs"]
 mod payloads;
+#[cfg(feature = "tower")]
+#[path = "http_client/layers.rs"]
+mod layers;
 #[path = "http_client/large.rs"]
 mod large;
 #[path = "http_client/socks.rs"]

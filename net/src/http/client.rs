@@ -211,6 +211,7 @@ impl Client {
             }
             if let Some(again) = rules.repeat_at(&request, &outcome, retries, &clocks) {
                 retries += 1;
+                config.counters.retries.add(1);
                 // Its connection is worth less than the time it would take to read the answer.
                 drop(outcome);
                 Timer::new(again).await;

@@ -124,6 +124,7 @@ pub(super) async fn exchange(
                 // The server does not know the expectation: the same again without it.
                 request.give_back_body(carrier.link.take_unread_body());
                 request.headers.remove(EXPECT);
+                config.counters.retries.add(1);
             }
             Ok(received) => {
                 let remote = carrier.link.remote();

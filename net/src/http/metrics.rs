@@ -16,7 +16,9 @@ pub struct Metrics {
     pub requests: u64,
     /// Redirects that were followed.
     pub redirects: u64,
-    /// Requests that were sent again, since an idle connection had been closed as they were sent.
+    /// How often a request was sent again, whatever the reason but a redirect: its idle connection had been closed as
+    /// it was sent, its [`Retry`](super::Retry) said so, a server of HTTP/2 had not looked at it, or one of HTTP/1.1
+    /// does not know `Expect: 100-continue`. One that could not connect and tries again counts too.
     pub retries: u64,
     /// Connections that were opened, through proxies too.
     pub connections_opened: u64,

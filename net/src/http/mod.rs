@@ -36,6 +36,7 @@
 //! | `random.rs` | numbers that cannot be guessed |
 //! | `builder.rs`, `names.rs`, `secure.rs` | [`ClientBuilder`] |
 //! | `client.rs` | [`Client`] |
+//! | `service.rs` | a client as a `Service` of tower's (feature `tower`) |
 //!
 //! # How it works
 //!
@@ -107,6 +108,8 @@ mod names;
 #[cfg(feature = "tls")]
 mod secure;
 mod client;
+#[cfg(feature = "tower")]
+mod service;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -122,4 +125,6 @@ pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::{Response, ResponseReader, Upgraded};
 pub use retry::Retry;
+#[cfg(feature = "tower")]
+pub use service::Executing;
 pub use url::IntoUrl;

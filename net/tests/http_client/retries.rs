@@ -39,8 +39,10 @@ fn what_passes_is_waited_for() {
     for bad in [busy, Peer::reset, Peer::end] {
         let server = recovering(2, bad);
         let started = Instant::now();
-        let text = block_on(get(&client(Retry::times(2)), &server.url("/"))).unwrap();
+        let client = client(Retry::times(2));
+        let text = block_on(get(&client, &server.url("/"))).unwrap();
         assert_eq!((text.as_str(), server.requests().len()), ("hello", 3));
+        assert_eq!(client.metrics().retries, 2);
         // 20 and 40 ms, each without up to a half.
         assert!((millis(30)..millis(2000)).contains(&started.elapsed()));
     }

@@ -387,10 +387,12 @@ fn a_server_that_knows_no_expectations() {
     });
     for (server, least) in [(&silent, 1000), (&refusing, 0)] {
         let started = std::time::Instant::now();
-        let request = client().post(server.url("/")).expect_continue();
+        let client = client();
+        let request = client.post(server.url("/")).expect_continue();
         let request = request.body(pieces(&["abc"]));
         let text = block_on(async { request.send().await?.text().await }).unwrap();
         assert_eq!(text, "abc");
+        assert_eq!(client.metrics().retries, u64::from(least == 0));
         assert!((millis(least)..millis(least + 900)).contains(&started.elapsed()));
     }
 }
