@@ -49,6 +49,9 @@ mod payloads;
 #[cfg(feature = "tower")]
 #[path = "http_client/layers.rs"]
 mod layers;
+#[cfg(feature = "tracing")]
+#[path = "http_client/traces.rs"]
+mod traces;
 #[path = "http_client/large.rs"]
 mod large;
 #[path = "http_client/socks.rs"]

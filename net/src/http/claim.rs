@@ -181,9 +181,12 @@ async fn wait<F: Future>(
     turn: F,
 ) -> Result<F::Output, Error> {
     let started = Instant::now();
+    clocks.trace.waits();
     let mut patience = Deadline::after(clocks.turn);
     let waited = clocks.total.race(patience.race(turn)).await;
-    config.counters.waited(started.elapsed());
+    let time = started.elapsed();
+    config.counters.waited(time);
+    clocks.trace.waited(time);
     match waited {
         Ok(Ok(output)) => Ok(output),
         Err(timed_out) => Err(timed_out.at(Phase::Wait).with_url(url)),

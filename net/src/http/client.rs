@@ -23,6 +23,7 @@ use super::request::Request;
 use super::request_builder::RequestBuilder;
 use super::response::Response;
 use super::retry::Retry;
+use super::trace::Trace;
 use super::url::{IntoUrl, check_scheme, strip_credentials};
 
 /// An HTTP client with a pool of connections. Clones are cheap and share the pool.
@@ -185,33 +186,56 @@ impl Client {
     ///
     /// As there.
     pub async fn execute(&self, mut request: Request) -> Result<Response, Error> {
-        let Inner {
-            config,
-            rules,
-            connections,
-        } = &*self.inner;
+        let Inner { config, rules, .. } = &*self.inner;
         request.prepare()?;
         config.check_secure(&request.url, Phase::Build)?;
         config.counters.requests.add(1);
         rules.retry.begin();
         let mut clocks = rules.timeouts.start(&request, config.head_timeout);
+        clocks.trace = Trace::begin(&request);
+        let scope = clocks.trace.scope();
+        let outcome = scope
+            .around(self.inner.run(&mut request, &mut clocks))
+            .await;
+        match outcome {
+            Ok((received, remote, flow)) => {
+                clocks.trace.answered(&received.head, remote);
+                Response::new(received, request.url, remote, flow, clocks, config)
+            }
+            Err(error) => {
+                clocks.trace.failed(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Runs a request up to the head of the response that its caller gets, over redirects and retries.
+    async fn run(&self, request: &mut Request, clocks: &mut Clocks) -> Outcome {
+        let Self {
+            config,
+            rules,
+            connections,
+        } = self;
         let (mut visited, mut retries) = (Vec::new(), 0);
         loop {
             #[cfg(feature = "cookies")]
-            let lent = (config.cookies.as_ref()).is_some_and(|it| it.lend(&mut request));
-            let outcome = exchange(config, connections, &mut request, &mut clocks).await;
+            let lent = (config.cookies.as_ref()).is_some_and(|it| it.lend(request));
+            let outcome = exchange(config, connections, request, clocks).await;
             #[cfg(feature = "cookies")]
             if let Some(cookies) = &config.cookies {
                 if let Ok((received, ..)) = &outcome {
                     cookies.store(&received.head, &request.url);
                 }
                 if lent {
-                    Provider::take_back(&mut request);
+                    Provider::take_back(request);
                 }
             }
-            if let Some(again) = rules.repeat_at(&request, &outcome, retries, &clocks) {
+            if let Some(again) = rules.repeat_at(request, &outcome, retries, clocks) {
                 retries += 1;
                 config.counters.retries.add(1);
+                clocks.trace.repeats(&outcome, again);
                 // Its connection is worth less than the time it would take to read the answer.
                 drop(outcome);
                 Timer::new(again).await;
@@ -225,16 +249,17 @@ impl Client {
                 .redirect
                 .next_url(&mut visited, from, headers, status, location)?;
             // A stream that was sent cannot go anywhere else.
-            let next = next.filter(|_| !request.is_body_spent() || becomes_get(&request, status));
+            let next = next.filter(|_| !request.is_body_spent() || becomes_get(request, status));
             let Some(next) = next else {
-                return Response::new(received, request.url, remote, flow, clocks, config);
+                return Ok((received, remote, flow));
             };
             config.check_secure(&next, Phase::Redirect)?;
             // A redirect's body is small and mostly came with its head; then its connection is in
             // the pool already. What is still under way is not worth waiting for.
             drop(flow);
             config.counters.redirects.add(1);
-            follow(&mut request, status, next, rules.referer);
+            clocks.trace.redirects(status, &next);
+            follow(request, status, next, rules.referer);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use heist_runtime::time::{Instant, Timer};
 
 use super::error::{Error, Phase};
+use super::trace::Trace;
 
 /// A point in time that every step of an exchange is raced against.
 ///
@@ -137,9 +138,10 @@ impl Alarm {
     }
 }
 
-/// The clocks that run for one request.
+/// What goes along with one request from its start to the end of its body: its clocks, and what is told of it.
 #[derive(Debug)]
 pub(super) struct Clocks {
+    pub(super) trace: Trace,
     /// For everything, redirects and the whole body included.
     pub(super) total: Deadline,
     /// For a free connection.
@@ -160,6 +162,7 @@ impl Clocks {
         head: Option<Duration>,
     ) -> Self {
         Self {
+            trace: Trace::default(),
             total: Deadline::after(total),
             turn,
             silence: Silence::new(silence),

@@ -155,6 +155,29 @@ impl Error {
             }
     }
 
+    /// A word for what it is, of which there are few.
+    #[cfg(feature = "tracing")]
+    pub(super) fn class(&self) -> &'static str {
+        if self.is_timeout() {
+            return "timeout";
+        }
+        match self.inner.phase {
+            Phase::Build => "builder",
+            Phase::Wait => "pool",
+            Phase::Resolve => "resolve",
+            Phase::Connect => "connect",
+            Phase::Tunnel => "proxy",
+            #[cfg(feature = "tls")]
+            Phase::Tls => "tls",
+            Phase::Send | Phase::Head => "request",
+            Phase::Upload | Phase::Body => "body",
+            Phase::Decode => "decode",
+            Phase::Redirect => "redirect",
+            Phase::Status => "status",
+            Phase::Upgrade => "upgrade",
+        }
+    }
+
     /// Whether a deadline passed: the request's, or that for connecting.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

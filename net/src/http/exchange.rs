@@ -101,6 +101,7 @@ pub(super) async fn exchange(
 ) -> Outcome {
     for attempt in 1.. {
         let claimed = claim(config, connections, request, attempt > 1, clocks).await?;
+        clocks.trace.connected(claimed.1);
         let (mut carrier, reused) = match claimed {
             (Way::Link(carrier), reused) => (carrier, reused),
             #[cfg(feature = "http2")]
@@ -110,6 +111,7 @@ pub(super) async fn exchange(
                     Some(outcome) => return outcome,
                     None => {
                         config.counters.retries.add(1);
+                        clocks.trace.resends("not_seen");
                         continue;
                     }
                 }
@@ -125,6 +127,7 @@ pub(super) async fn exchange(
                 request.give_back_body(carrier.link.take_unread_body());
                 request.headers.remove(EXPECT);
                 config.counters.retries.add(1);
+                clocks.trace.resends("expectation");
             }
             Ok(received) => {
                 let remote = carrier.link.remote();
@@ -156,6 +159,7 @@ pub(super) async fn exchange(
                     return Err(error.with_remedy(remedy));
                 }
                 config.counters.retries.add(1);
+                clocks.trace.resends("stale_connection");
             }
         }
     }

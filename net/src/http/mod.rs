@@ -8,6 +8,7 @@
 //! | `error.rs` | [`Error`]: one opaque error with predicates |
 //! | `url.rs` | [`IntoUrl`], and what a connection and a request need to know of a URL |
 //! | `redirect.rs` | [`Policy`], and the request that follows a redirect |
+//! | `trace.rs` | what the feature `tracing` tells of a request |
 //! | `deadline.rs` | the clocks of an exchange: one for all of it, one for silence |
 //! | `cookie/` | a jar of cookies (feature `cookies`) |
 //! | `guard.rs` | which addresses a crawler has no business with |
@@ -74,6 +75,7 @@ pub mod h1;
 mod error;
 mod url;
 mod redirect;
+mod trace;
 mod deadline;
 #[cfg(feature = "cookies")]
 pub mod cookie;

@@ -51,8 +51,9 @@ impl Incoming {
         flow: Option<Flow>,
         tunnel: bool,
         trailers: Option<Box<HeaderMap>>,
-        clocks: Clocks,
+        mut clocks: Clocks,
     ) -> Self {
+        clocks.trace.received(came.len());
         let source = match flow.map(Box::new) {
             None => Source::Ended,
             Some(flow) if tunnel => Source::Tunnel(flow),
@@ -154,6 +155,7 @@ impl Incoming {
                     return Poll::Ready(Ok(true));
                 }
                 Err(error) => {
+                    self.raw.clocks.trace.failed(&error);
                     self.raw.source = Source::Failed;
                     self.decoder = None;
                     return Poll::Ready(Err(error));
@@ -195,10 +197,12 @@ impl Raw {
         let before = sink.len();
         let received = ready!(flow.poll_receive(cx, sink, &mut self.clocks));
         self.received += (sink.len() - before) as u64;
+        self.clocks.trace.received(sink.len() - before);
         match received {
             Ok(false) => return Poll::Ready(Ok(false)),
             Ok(true) => {}
             Err(error) => {
+                self.clocks.trace.failed(&error);
                 // Closes the connection at once instead of when the response is dropped.
                 self.source = Source::Failed;
                 return Poll::Ready(Err(error));
