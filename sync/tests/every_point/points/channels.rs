@@ -322,7 +322,8 @@ pub(super) fn all() -> Vec<Entry> {
         ("mpsc/bounded.rs::reserve_owned", || {
             sending(|state| async move { drop(state.tx.clone().reserve_owned().await) })
         }),
-        ("mpsc/bounded.rs::closed", || {
+        // Of both kinds of channels.
+        ("mpsc/sender.rs::closed", || {
             World::new(
                 mpsc(1),
                 |state| async move { state.tx.closed().await },
@@ -330,7 +331,7 @@ pub(super) fn all() -> Vec<Entry> {
                 Mpsc::is_good,
             )
         }),
-        ("mpsc/unbounded.rs::closed", || {
+        ("mpsc/sender.rs::closed", || {
             let (tx, rx) = mpsc::unbounded_channel::<u32>();
             World::new(
                 (tx, RefCell::new(Some(rx))),
