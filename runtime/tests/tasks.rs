@@ -373,7 +373,8 @@ fn sockets_can_be_set_up_by_operations_alone() {
     assert!(total.local() > 0 && total.local() <= total.polls);
 }
 
-/// Control: a guest that polls only once.
+/// Controls, tried: with a guest that polls only once this waits for ever; one that enters no handle has no timer; one
+/// that does not ask whether it may block is not refused.
 #[test]
 fn a_handle_runs_a_future_on_a_thread_that_is_no_worker() {
     let runtime = runtime(2, RingProfile::Defer);

@@ -140,7 +140,8 @@ fn lengths_beyond_the_limit_are_errors() {
 
 /// Both ways over a socket, every future dropped at random.
 ///
-/// Control: with a `poll_flush` that is ready while bytes are left the echo's buffer is not empty at the end.
+/// Control: none here, as sockets on loopback often take and give a message at once: seeded bugs in `poll_flush` and
+/// `Incoming` passed. The next test has them.
 #[test]
 fn framed_messages_dropped_at_any_poll_are_not_lost() {
     block_on(async {
@@ -176,6 +177,30 @@ fn framed_messages_dropped_at_any_poll_are_not_lost() {
         assert!(framed.next().await.is_none());
         assert!(framed.next().await.is_none());
         echo.await.unwrap();
+    });
+}
+
+/// Through writers and readers that are pending in the middle of messages.
+///
+/// Controls: a `poll_flush` that is ready while bytes are left; an `Incoming` that is cleared when a read is pending.
+#[test]
+fn messages_in_pieces_are_flushed_and_read_whole() {
+    block_on(async {
+        let message = Bytes::from(numbered(2000));
+        let mut writer = FramedWrite::new(Sink::new(100, 5), LengthDelimitedCodec::new());
+        for _ in 0..3 {
+            writer.feed(message.clone()).await.unwrap();
+        }
+        writer.flush().await.unwrap();
+        assert!(writer.write_buffer().is_empty());
+        let sink = writer.into_inner();
+        assert_eq!(sink.flushed, sink.taken.len());
+        let script = Script::new(&sink.taken, 100, &mut Chance::new(5));
+        let mut reader = FramedRead::new(script, LengthDelimitedCodec::new());
+        for _ in 0..3 {
+            assert_eq!(reader.next().await.unwrap().unwrap(), message);
+        }
+        assert!(reader.next().await.is_none());
     });
 }
 
