@@ -9,6 +9,8 @@
 
 #[path = "http_client/server.rs"]
 mod server;
+#[path = "http_client/comparison.rs"]
+mod comparison;
 #[path = "http_client/exchanges.rs"]
 mod exchanges;
 #[path = "http_client/bad_servers.rs"]

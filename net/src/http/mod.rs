@@ -4,6 +4,7 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `comparison.rs` | [`comparison`]: a table of this client and others, no code |
 //! | `h1/` | [`h1`]: the protocol as a pure state machine, usable on its own |
 //! | `error.rs` | [`Error`]: one opaque error with predicates |
 //! | `url.rs` | [`IntoUrl`], and what a connection and a request need to know of a URL |
@@ -71,6 +72,7 @@
 //! `Expect: 100-continue` over HTTP/2, where a body is sent at once and the header left out; WebSockets over HTTP/2
 //! (RFC 8441); more than one connection of HTTP/2 to an origin.
 
+pub mod comparison;
 pub mod h1;
 mod error;
 mod url;
