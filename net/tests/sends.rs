@@ -194,6 +194,33 @@ fn a_send_goes_on_when_its_ring_is_drained() {
     }
 }
 
+/// A peer that takes nothing does not keep a runtime from ending, nor a writer that waits for it.
+#[test]
+fn a_runtime_ends_beside_a_send_that_waits() {
+    for workers in [1, 2] {
+        let runtime = Builder::new().worker_threads(workers).build().unwrap();
+        let (mut one, other) = runtime.block_on(async { UnixStream::pair().unwrap() });
+        runtime.block_on(async {
+            let bytes = pattern(0, 1000);
+            while timeout(Duration::from_millis(30), one.write(&bytes))
+                .await
+                .is_ok()
+            {}
+            // One in the runtime's hands, and a task that waits behind it.
+            spawn(async move {
+                let written = one.write_all(&pattern(0, 100_000)).await;
+                panic!("nobody reads, and yet: {written:?}");
+            });
+            yield_now().await;
+        });
+        let began = Instant::now();
+        drop(runtime);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "with {workers}: {took:?}");
+        drop(other);
+    }
+}
+
 /// Control: a `Flight` that forgets its error.
 #[test]
 fn an_error_is_told_by_the_next_call() {
