@@ -1,5 +1,5 @@
 //! A server that ends well when it is told to, by Ctrl-C or SIGTERM:
-//! `cargo run --features hyper --example graceful_shutdown -- 127.0.0.1:8081`.
+//! `cargo run --features hyper,signal --example graceful_shutdown -- 127.0.0.1:8081`.
 //!
 //! It accepts nothing more then, answers what is in flight (`GET /slow` takes two seconds), cancels what is not over after
 //! five, and waits until even that is cleaned up.
@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use heist::net::TcpListener;
 use heist::net::hyper::serve;
-use heist::sync::oneshot;
+use heist::signal::{SignalKind, signal};
 use heist::time::sleep;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     let text = match request.uri().path() {
@@ -35,20 +33,24 @@ async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallib
     Ok(Response::new(text.to_owned()))
 }
 
-/// Ready when the process is told to end. A thread waits, since signals come to processes.
+/// Ready when the process is told to end.
 fn told_to_end() -> io::Result<impl Future<Output = ()> + Send> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (tell, told) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        signals.forever().next();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        heist::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
         println!("draining");
-        drop(tell);
-        // A second one means it.
-        signals.forever().next();
-        std::process::exit(1);
-    });
-    Ok(async {
-        let _ = told.await;
+        heist::spawn(async move {
+            heist::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            // A second one means it.
+            std::process::exit(1);
+        });
     })
 }
 

@@ -75,7 +75,7 @@
 //! `heist::driver` and `heist::blocking` (`heist-runtime` says which); `futures-io`, `tokio` and `hyper`,
 //! the traits of those libraries for Heist's readers and writers (`io::Compat`), with `hyper` also an HTTP server
 //! (`net::hyper`); `bridge`, for libraries that call tokio's runtime inside (`net::bridge`); `dns`, a resolver that asks name servers
-//! itself and has a cache (`net::dns::HickoryResolver`). With default features off, this crate
+//! itself and has a cache (`net::dns::HickoryResolver`); `signal`, Ctrl-C and the other signals (`signal`). With default features off, this crate
 //! is the bare runtime.
 
 #![forbid(unsafe_code)]
@@ -102,6 +102,9 @@ pub use heist_sync::{
 
 #[cfg(feature = "sync")]
 pub use heist_sync::{race, race_all, try_join};
+
+#[cfg(feature = "signal")]
+pub use heist_sync::signal;
 
 #[cfg(all(feature = "sync", feature = "macros"))]
 pub use heist_sync::select;

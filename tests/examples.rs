@@ -1,6 +1,6 @@
 //! The servers among the examples, each run as a program and talked to by clients.
 //!
-//! `cargo build --examples --features hyper` has to come first when a choice of tests is run, as for `chapters`.
+//! `cargo build --examples --features hyper,signal` has to come first when a choice of tests is run, as for `chapters`.
 
 mod common;
 
@@ -29,7 +29,7 @@ impl Program {
         let program = profile.join("examples").join(name);
         assert!(
             program.exists(),
-            "{} is missing: `cargo build --examples --features hyper` has to come first",
+            "{} is missing: `cargo build --examples --features hyper,signal` has to come first",
             program.display()
         );
         let mut child = Command::new(program)

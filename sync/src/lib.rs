@@ -97,6 +97,8 @@ pub mod cancel;
 pub mod resource;
 pub mod group;
 pub mod stream;
+#[cfg(all(feature = "signal", not(loom)))]
+pub mod signal;
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use branches::join_all::{JoinAll, join_all, try_join_all};
