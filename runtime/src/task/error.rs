@@ -21,7 +21,8 @@ pub struct JoinError {
 enum Cause {
     Cancelled(Reason),
     Aborted,
-    Panicked(Payload),
+    /// Boxed: the room for it is in every task.
+    Panicked(Box<Payload>),
 }
 
 /// What [`Builder::on_unobserved_panic`](crate::Builder::on_unobserved_panic) was given.
@@ -88,11 +89,11 @@ impl JoinError {
     fn with_payload(id: Id, payload: Box<dyn Any + Send>, unseen: Option<PanicHook>) -> Self {
         Self {
             id,
-            cause: Cause::Panicked(Payload {
+            cause: Cause::Panicked(Box::new(Payload {
                 id,
                 payload,
                 unseen,
-            }),
+            })),
         }
     }
 
