@@ -237,6 +237,8 @@ fn its_client_renews_the_keys() {
             stream.read_exact(&mut line).await.unwrap();
             assert_eq!(line, format!("round {round}\n").as_bytes());
             stream.write_all(&line).await.unwrap();
+            // It ends with its input, whatever is still on the way to it.
+            stream.flush().await.unwrap();
         }
         drop(stdin);
         let mut told = String::new();
