@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use heist::CancelToken;
 use heist::net::http::{Client, Response};
 use heist::time::Instant;
 use http::{HeaderMap, StatusCode};
@@ -32,6 +33,8 @@ pub(crate) struct Fetcher {
     pub(crate) scope: Scope,
     pub(crate) max_body: u64,
     pub(crate) budget: ByteBudget,
+    /// Cancelled when it is spent.
+    pub(crate) spent: CancelToken,
     pub(crate) stores: Vec<Arc<dyn Store>>,
     pub(crate) on_page: Vec<PageHandler>,
     pub(crate) on_link: Vec<LinkHandler>,
@@ -109,6 +112,11 @@ enum Reader {
     Nothing,
 }
 
+fn out_of_bytes() -> Failure {
+    let message = "the crawl has received all the bytes that it may";
+    Failure::new(FailureKind::Limit, message)
+}
+
 impl Fetcher {
     /// Fetches a page. Dropping the future gives the page up; nothing else is affected. Unless it is the `last`
     /// attempt, a server that is busy is no result: nobody is told.
@@ -117,7 +125,12 @@ impl Fetcher {
         let mut record = blank_record(job);
         let mut draft = Draft::default();
         draft.links.complete = true;
-        if let Err(failure) = self.attempt(job, &mut record, &mut draft).await {
+        let attempted = heist::select! {
+            biased;
+            outcome = self.attempt(job, &mut record, &mut draft) => outcome,
+            () = self.spent.cancelled() => Err(out_of_bytes()),
+        };
+        if let Err(failure) = attempted {
             record.error = Some(failure);
         }
         record.elapsed_ms = milliseconds(started.elapsed());
@@ -307,8 +320,7 @@ impl Fetcher {
         let granted = self.budget.take(more);
         record.content_length += granted;
         if granted < more {
-            let message = "the crawl has received all the bytes that it may";
-            return Err(Failure::new(FailureKind::Limit, message));
+            return Err(out_of_bytes());
         }
         Ok(())
     }

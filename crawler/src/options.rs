@@ -336,6 +336,7 @@ impl CrawlerBuilder {
             scope: self.scope,
             max_body: self.max_body,
             budget: ByteBudget::new(self.bytes),
+            spent: heist::CancelToken::new(),
             stores: self.stores,
             on_page: self.on_page,
             on_link: self.on_link,

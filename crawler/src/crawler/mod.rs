@@ -287,6 +287,11 @@ impl Crawler {
     fn end(&mut self, why: End) {
         if self.ending.is_none() {
             self.ending = Some(why);
+            if why == End::ByteLimit {
+                // Those under way end by themselves: the bytes that they have got count.
+                self.fetcher.spent.cancel();
+                return;
+            }
             for task in self.in_flight.values() {
                 task.task.cancel();
             }
