@@ -302,7 +302,7 @@ fn a_second_interrupt_ends_it_at_once() {
 #[test]
 fn a_terminal_gets_a_display_that_stays_in_place() {
     let command = format!(
-        "{} --pages 4000 --delay-ms 1..3",
+        "{} --pages 4000 --delay-ms 10..20",
         env!("CARGO_BIN_EXE_heist-crawl")
     );
     let script = Command::new("script")
