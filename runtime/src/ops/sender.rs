@@ -174,7 +174,11 @@ impl Sender {
     ) -> Poll<io::Result<usize>> {
         self.poll_leaf(cx, |sender, cx| {
             let length = parts.iter().map(|part| part.len()).sum();
-            let copy = || parts.iter().flat_map(|part| part.iter().copied()).collect();
+            let copy = || {
+                let mut bytes = Vec::with_capacity(length);
+                parts.iter().for_each(|part| bytes.extend_from_slice(part));
+                bytes
+            };
             let now = |socket: &SockRef<'_>| socket.send_vectored_with_flags(parts, SEND_NOW);
             sender.poll_started(cx, length, copy, now)
         })
