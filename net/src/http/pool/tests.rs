@@ -1,8 +1,11 @@
 //! The pool with numbers for connections: limits, age, fairness, and grants that nobody takes.
 
+use super::hosts::NO_TOKEN;
 use super::*;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
+use std::task::{Context, Poll, Wake};
+use std::thread;
 
 const OPEN: PoolLimits = PoolLimits {
     open_total: None,
