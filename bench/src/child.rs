@@ -4,8 +4,9 @@
 //! it is there for. [`enter`] is the first thing that `main` calls, and in such a process the only one.
 
 use std::{
-    env,
+    env, fs,
     io::{Read, Write},
+    os::fd::RawFd,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -13,8 +14,9 @@ use std::{
 #[cfg(feature = "http-clients")]
 use crate::crawl::site;
 use crate::{
+    contender::Contender,
     meter,
-    scenario::{Contender, Job, Probe, Setup},
+    scenario::{Job, Probe, Setup},
     scenarios::server,
 };
 
@@ -33,6 +35,7 @@ pub fn enter() {
         return;
     };
     ENTERED.store(true, Ordering::Relaxed);
+    close_inherited();
     meter::raise_descriptor_limit();
     let answer = match job.split_once(' ') {
         Some(("clients", job)) => server::clients(job).expect("the loopback interface works"),
@@ -46,6 +49,18 @@ pub fn enter() {
         println!("\n{answer}");
     }
     std::process::exit(0);
+}
+
+/// Closes what is open beside the standard streams: not every runtime of the parent has its descriptors closed in its
+/// children, and they count here.
+fn close_inherited() {
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let names = open.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers: Vec<RawFd> = names.filter_map(|name| name.parse().ok()).collect();
+    for fd in numbers.into_iter().filter(|fd| *fd > 2) {
+        // One of them was that of the directory, which is closed already.
+        let _ = nix::unistd::close(fd);
+    }
 }
 
 /// Whether this process was started by another one of its kind.

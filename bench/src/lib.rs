@@ -9,7 +9,8 @@
 //! In reading order:
 //!
 //! - [`rt`]: what a scenario may ask of a runtime, and how each contestant does it at its best.
-//! - [`scenario`]: what a scenario is, what it measures, and which contestants it is run on.
+//! - [`contender`]: who takes part.
+//! - [`scenario`]: what a scenario is, what it measures, and how it is run on a contender.
 //! - [`scenarios`]: the scenarios, and [`scenarios::all`], the list of them.
 //! - `crawl`: HTTP clients, and the site that they fetch (feature `http-clients`).
 //! - [`child`]: parts of a measurement in a process of their own.
@@ -22,6 +23,8 @@
 
 #[cfg(feature = "scenarios")]
 pub mod rt;
+#[cfg(feature = "scenarios")]
+pub mod contender;
 #[cfg(feature = "scenarios")]
 pub mod scenario;
 #[cfg(feature = "scenarios")]

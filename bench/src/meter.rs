@@ -1,6 +1,7 @@
 //! What a stretch of work cost the whole process.
 
 use std::{
+    fs,
     sync::{Mutex, OnceLock},
     time::{Duration, Instant},
 };
@@ -68,8 +69,7 @@ static SYSCALLS: OnceLock<Option<Mutex<Counter>>> = OnceLock::new();
 /// takes root or the capability `CAP_PERFMON`, and a mounted tracefs; otherwise costs have no count.
 pub fn count_syscalls() {
     SYSCALLS.get_or_init(|| {
-        let tracepoint = Tracepoint::with_name("raw_syscalls/sys_enter").ok()?;
-        let mut counter = Builder::new(tracepoint)
+        let mut counter = Builder::new(Tracepoint::with_id(syscall_tracepoint()?))
             .include_kernel()
             .inherit(true)
             .build()
@@ -77,6 +77,17 @@ pub fn count_syscalls() {
         counter.enable().ok()?;
         Some(Mutex::new(counter))
     });
+}
+
+/// The number of the tracepoint that every system call passes, from where tracefs is mounted (since Linux 4.1 mostly
+/// in a place of its own).
+fn syscall_tracepoint() -> Option<u64> {
+    ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .iter()
+        .find_map(|mounted| {
+            let file = format!("{mounted}/events/raw_syscalls/sys_enter/id");
+            fs::read_to_string(file).ok()?.trim_end().parse().ok()
+        })
 }
 
 fn syscalls() -> Option<u64> {
@@ -123,7 +134,7 @@ pub fn descriptor_limit() -> usize {
 /// over all processors since the start; to a hundredth of a second. Zero where the kernel does not say.
 #[must_use]
 pub fn stolen() -> Duration {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().next().unwrap_or_default();
     // proc(5): cpu user nice system idle iowait irq softirq steal
     let ticks = line.split_whitespace().nth(8);
@@ -152,7 +163,7 @@ pub fn peak_resident() -> u64 {
 
 /// A line of `/proc/self/status` that is in KiB, in bytes.
 fn status(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|rest| rest.split_whitespace().next());
     let kib: u64 = kib

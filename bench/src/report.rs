@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::{
+    contender::Contender,
     results::{Comparison, Entry, Figure, Results, Standing},
-    scenario::{Contender, Scale},
+    scenario::Scale,
     stats::short,
     targets::Goal,
 };
@@ -184,6 +185,9 @@ fn row(
     if let Some(reason) = entry.absent {
         return writeln!(f, " - {reason} |");
     }
+    if entry.failed {
+        return writeln!(f, " - has failed |");
+    }
     if entry.rounds.is_empty() {
         return writeln!(f, " - |");
     }
@@ -255,6 +259,7 @@ mod tests {
         spawn.entries.push(Entry {
             contender: Contender::TokioCurrentThread,
             absent: Some("has a reason"),
+            failed: false,
             rounds: Vec::new(),
             probe: None,
         });

@@ -1,12 +1,19 @@
 //! The figures of a comparison: every run of every scenario on every contender.
 
-use std::{fs, thread, time::Instant};
+use std::{
+    fs,
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::Instant,
+};
 
 use serde::{Serialize, Serializer};
 
 use crate::{
-    child, meter,
-    scenario::{AnyScenario, Contender, Measure, Outcome, Point, Probe, Scale, Setup},
+    child,
+    contender::Contender,
+    meter,
+    scenario::{AnyScenario, Measure, Outcome, Point, Probe, Scale, Setup},
     stats::{QUANTILES, Quantiles, median, spread},
     targets::{Goal, TARGETS, Target},
 };
@@ -55,6 +62,8 @@ pub struct Entry {
     pub contender: Contender,
     /// Why it takes no part, if it does not.
     pub absent: Option<&'static str>,
+    /// Whether a run has failed, which left its message on standard error; there are no more runs then.
+    pub failed: bool,
     /// One for each round.
     pub rounds: Vec<Outcome>,
     /// One in a process of its own.
@@ -109,6 +118,7 @@ impl Comparison {
             .map(|(contender, takes_part)| Entry {
                 contender,
                 absent: takes_part.err(),
+                failed: false,
                 rounds: Vec::new(),
                 probe: None,
             });
@@ -123,25 +133,33 @@ impl Comparison {
     }
 
     /// Runs the scenario once on each contender, one after the other. A run that the host took the
-    /// processors away from is done again. `step` is called after each.
+    /// processors away from is done again; who fails is out of it, and the others go on. `step` is called after each.
     pub fn round(&mut self, scenario: &dyn AnyScenario, setup: Setup, mut step: impl FnMut()) {
         let tries = match setup.scale {
             Scale::Full => TRIES,
             Scale::Quick => 1,
         };
-        for entry in self.entries.iter_mut().filter(|entry| entry.takes_part()) {
-            let mut best = disturbed_run(scenario, entry.contender, setup);
-            for _ in 1..tries {
-                if best.0 <= STOLEN {
-                    break;
-                }
-                self.repeated += 1;
-                let again = disturbed_run(scenario, entry.contender, setup);
-                if again.0 < best.0 {
-                    best = again;
-                }
-            }
-            entry.rounds.push(best.1);
+        let Self {
+            entries, repeated, ..
+        } = self;
+        for entry in entries.iter_mut().filter(|entry| entry.takes_part()) {
+            entry
+                .attempt(|contender| {
+                    let mut best = disturbed_run(scenario, contender, setup);
+                    for _ in 1..tries {
+                        if best.0 <= STOLEN {
+                            break;
+                        }
+                        *repeated += 1;
+                        let again = disturbed_run(scenario, contender, setup);
+                        if again.0 < best.0 {
+                            best = again;
+                        }
+                    }
+                    best.1
+                })
+                .into_iter()
+                .for_each(|outcome| entry.rounds.push(outcome));
             step();
         }
     }
@@ -149,8 +167,9 @@ impl Comparison {
     /// Runs the scenario once more on each contender, in a process of its own, for its system calls and
     /// its memory.
     pub fn probe(&mut self, setup: Setup, mut step: impl FnMut()) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.takes_part()) {
-            entry.probe = Some(child::probe(&self.name, entry.contender, setup, true));
+        let Self { name, entries, .. } = self;
+        for entry in entries.iter_mut().filter(|entry| entry.takes_part()) {
+            entry.probe = entry.attempt(|contender| child::probe(name, contender, setup, true));
             step();
         }
     }
@@ -209,7 +228,16 @@ impl Comparison {
 
 impl Entry {
     fn takes_part(&self) -> bool {
-        self.absent.is_none()
+        self.absent.is_none() && !self.failed
+    }
+
+    /// Runs the contender, if that does not fail.
+    fn attempt<T>(&mut self, run: impl FnOnce(Contender) -> T) -> Option<T> {
+        let contender = self.contender;
+        // Nothing of what a run works with is used again.
+        let done = panic::catch_unwind(AssertUnwindSafe(|| run(contender)));
+        self.failed = done.is_err();
+        done.ok()
     }
 
     /// Whether Heist is to be at least as good, where this one is better than a target.
@@ -351,6 +379,7 @@ pub(crate) mod tests {
         let entry = |&(contender, values): &(Contender, &[f64])| Entry {
             contender,
             absent: None,
+            failed: false,
             rounds: values.iter().map(outcome).collect(),
             probe: None,
         };

@@ -5,11 +5,12 @@ use std::{fs, io, path::Path, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use heist_bench::{
     charts, child,
+    contender::Contender,
     harness::WORKERS,
     meter,
     report::Document,
     results::{Comparison, Results},
-    scenario::{AnyScenario, Contender, Scale, Setup},
+    scenario::{AnyScenario, Scale, Setup},
     scenarios,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,24 +72,25 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
-    let results = run(&options, setup, &scenarios);
     let whole = options.only.is_empty() && options.peers.is_empty() && !options.quick;
     let default = || whole.then(|| env!("CARGO_MANIFEST_DIR").into());
-    match options.output.or_else(default) {
-        None => {
+    let directory = options.output.clone().or_else(default);
+    match run(&options, setup, &scenarios, directory.as_deref()) {
+        Err(error) => {
+            eprintln!("compare: cannot write the results: {error}");
+            return ExitCode::FAILURE;
+        }
+        Ok(results) if directory.is_none() => {
             let document = Document {
                 results: &results,
                 charts: Vec::new(),
             };
             print!("{document}");
         }
-        Some(directory) => {
-            if let Err(error) = write(&results, &directory) {
-                eprintln!("compare: cannot write to {}: {error}", directory.display());
-                return ExitCode::FAILURE;
-            }
-            eprintln!("written to {}", directory.display());
-        }
+        Ok(_) => {}
+    }
+    if let Some(directory) = directory {
+        eprintln!("written to {}", directory.display());
     }
     ExitCode::SUCCESS
 }
@@ -108,8 +110,14 @@ fn list(scenarios: &[Box<dyn AnyScenario>]) {
     }
 }
 
-/// Runs everything that is wanted, and shows how far it is.
-fn run(options: &Options, setup: Setup, scenarios: &[Box<dyn AnyScenario>]) -> Results {
+/// Runs everything that is wanted, and shows how far it is. Each scenario's figures are written as soon as it has them:
+/// a comparison takes long, and what ends it early is to take only the rest of it.
+fn run(
+    options: &Options,
+    setup: Setup,
+    scenarios: &[Box<dyn AnyScenario>],
+    directory: Option<&Path>,
+) -> io::Result<Results> {
     let rounds = if options.quick { 1 } else { options.rounds };
     let wanted = |contender: Contender, baseline: Contender| {
         let always = [Contender::Heist, baseline].contains(&contender);
@@ -117,7 +125,7 @@ fn run(options: &Options, setup: Setup, scenarios: &[Box<dyn AnyScenario>]) -> R
             || options.peers.is_empty()
             || options.peers.iter().any(|one| one == contender.name())
     };
-    let mut comparisons: Vec<_> = scenarios
+    let comparisons: Vec<_> = scenarios
         .iter()
         .map(|scenario| {
             let baseline = scenario.baseline();
@@ -131,7 +139,8 @@ fn run(options: &Options, setup: Setup, scenarios: &[Box<dyn AnyScenario>]) -> R
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left: {wide_msg}")
         .expect("the template is well formed");
     let bar = ProgressBar::new(present as u64 * runs_each).with_style(style);
-    for (comparison, scenario) in comparisons.iter_mut().zip(scenarios) {
+    let mut results = Results::new(setup, rounds);
+    for (mut comparison, scenario) in comparisons.into_iter().zip(scenarios) {
         bar.set_message(comparison.name.clone());
         for _ in 0..rounds {
             comparison.round(scenario.as_ref(), setup, || bar.inc(1));
@@ -139,12 +148,13 @@ fn run(options: &Options, setup: Setup, scenarios: &[Box<dyn AnyScenario>]) -> R
         if !options.quick {
             comparison.probe(setup, || bar.inc(1));
         }
+        results.scenarios.push(comparison);
+        if let Some(directory) = directory {
+            write(&results, directory)?;
+        }
     }
     bar.finish_and_clear();
-
-    let mut results = Results::new(setup, rounds);
-    results.scenarios = comparisons;
-    results
+    Ok(results)
 }
 
 /// Writes all files into a directory.

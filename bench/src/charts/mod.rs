@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    contender::Contender,
     results::{Comparison, Results},
-    scenario::Contender,
     stats::QUANTILES,
     targets::Goal,
 };

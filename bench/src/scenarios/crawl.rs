@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use crate::{
     child,
+    contender::Contender,
     crawl::{CLIENTS, Folder, Plan, Work, is_nginx_installed, run, site},
     meter,
-    scenario::{AnyScenario, Contender, Measure, Outcome, Point, Scale, Setup},
+    scenario::{AnyScenario, Measure, Outcome, Point, Scale, Setup},
     stats::micros,
 };
 

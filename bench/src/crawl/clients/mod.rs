@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use super::plan::{Crawled, Plan};
 use crate::{
+    contender::Contender,
     rt::{Contestant, Defer, Heist, MultiThread, Tokio},
-    scenario::Contender,
 };
 
 /// What all of them are called.
