@@ -181,6 +181,18 @@ pub(crate) fn give_way(waker: &Waker) -> bool {
     given.flatten().is_some()
 }
 
+/// Whether the current task will be polled once more whatever else happens, if `waker` is its own and not one around
+/// it; `false` says nothing.
+#[inline]
+pub(crate) fn is_woken(waker: &Waker) -> bool {
+    let woken = with_worker(|worker| {
+        let task = worker.current().filter(|task| is_of(waker, *task))?;
+        let header = task.header();
+        Some(header.gives_way.get() || header.state.is_woken())
+    });
+    woken.flatten() == Some(true)
+}
+
 /// Sends the current task to another worker when its poll ends woken.
 pub(crate) fn migrate_current(to: usize) {
     let _: Option<()> = with_worker(|worker| worker.migrate_current(to));

@@ -9,7 +9,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -131,6 +131,70 @@ fn a_timeout_that_races_with_its_future_loses_no_permit() {
     });
     assert!(got.load(SeqCst) > 0);
     assert_eq!(semaphore.available_permits(), 1);
+}
+
+/// A timeout in a task that is woken while it is polled sets its timer up at the next poll.
+///
+/// Control, tried: a timer that does not ask whose the waker is never ends the last, whose task is woken and whose
+/// timeout is not polled again for it.
+#[test]
+fn timeouts_in_tasks_that_are_woken_already() {
+    run(async {
+        let endless = async {
+            loop {
+                heist_runtime::yield_now().await;
+            }
+        };
+        let once = async {
+            heist_runtime::yield_now().await;
+            pending::<()>().await;
+        };
+        let slow = heist_runtime::spawn(timeout(5 * MS, endless)).await;
+        assert!(slow.expect("it does not panic").is_err());
+        let start = Instant::now();
+        let slow = heist_runtime::spawn(timeout(5 * MS, once)).await;
+        assert!(slow.expect("it does not panic").is_err());
+        assert!(start.elapsed() >= 5 * MS);
+
+        let aside = heist_runtime::spawn(async {
+            let mut slow = pin!(timeout(5 * MS, pending::<()>()));
+            let mut bell: Option<Arc<Bell>> = None;
+            poll_fn(move |cx| {
+                if bell
+                    .as_ref()
+                    .is_some_and(|bell| bell.rings.swap(0, SeqCst) == 0)
+                {
+                    return Poll::Pending;
+                }
+                if bell.is_none() {
+                    cx.waker().wake_by_ref();
+                }
+                let bell = bell.get_or_insert_with(|| {
+                    Arc::new(Bell {
+                        rings: AtomicUsize::new(0),
+                        task: cx.waker().clone(),
+                    })
+                });
+                let waker = Waker::from(bell.clone());
+                slow.as_mut().poll(&mut Context::from_waker(&waker))
+            })
+            .await
+        });
+        assert!(aside.await.expect("it does not panic").is_err());
+    });
+}
+
+/// Wakes a task, and says that it did.
+struct Bell {
+    rings: AtomicUsize,
+    task: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rings.fetch_add(1, SeqCst);
+        self.task.wake_by_ref();
+    }
 }
 
 #[test]

@@ -143,6 +143,13 @@ impl State {
         }
     }
 
+    /// Whether the poll that is under way will be followed by another one; `false` says nothing. For who runs it.
+    #[inline]
+    pub(crate) fn is_woken(&self) -> bool {
+        // Relaxed: only the end of the poll takes the bit away, on this thread.
+        self.0.load(Ordering::Relaxed) & SCHEDULED != 0
+    }
+
     /// (2), (3) RUNNING to IDLE, or to SCHEDULED when the task was woken meanwhile.
     #[inline]
     pub(crate) fn finish_poll(&self) -> FinishPoll {

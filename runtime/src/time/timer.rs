@@ -128,6 +128,9 @@ impl Timer {
     }
 
     /// A masked timer of somebody who has looked at the clock already, at `now`: the first poll does not.
+    ///
+    /// Nor does that poll set anything up if the task has been woken meanwhile: it will be polled again at once, by
+    /// when the timer is often not wanted any more. From the second poll on it is a timer like all others.
     #[track_caller]
     pub fn masked_since(now: Instant, deadline: Instant) -> Self {
         let mut timer = Self::masked(deadline);
@@ -238,9 +241,14 @@ impl Timer {
                 return Poll::Ready(());
             }
         }
-        let now = self.seen.take().unwrap_or_else(Instant::now);
+        let seen = self.seen.take();
+        let now = seen.unwrap_or_else(Instant::now);
         if now >= self.deadline {
             return Poll::Ready(());
+        }
+        // Whoever passed this waker on has to poll here again when it is called, and it has been.
+        if seen.is_some() && context::is_woken(cx.waker()) {
+            return Poll::Pending;
         }
         if self.stranded {
             return Poll::Pending;
