@@ -349,6 +349,7 @@ impl Builder {
             sq_entries: self.ring_entries,
             cq_entries,
             flags,
+            emulated: false,
         })
     }
 

@@ -71,7 +71,7 @@ pub(crate) fn enter_ring_from_signal() {
         let driver = worker.driver();
         if driver.is_open() {
             // An error means that there was nothing to do; the owner enters by itself later.
-            drop(driver.ring().enter_foreign());
+            drop(driver.ring().enter_in_signal());
         }
     });
     let _: Option<()> = entered;

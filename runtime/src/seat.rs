@@ -351,6 +351,7 @@ mod tests {
             sq_entries: 1,
             cq_entries: 2,
             flags: 0,
+            emulated: false,
         };
         let ring = Ring::new(config).expect("a ring");
         let mut taken = Vec::new();

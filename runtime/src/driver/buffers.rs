@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use crate::context;
 use crate::driver::remote::Remote;
 use crate::driver::ring::Ring;
-use crate::driver::sys::{self, BufferEntry};
+use crate::driver::sys::BufferEntry;
 
 /// The only buffer group a ring has.
 pub(crate) const GROUP: u16 = 0;
@@ -171,6 +171,14 @@ impl BufferPool {
         self.returned.load(Ordering::Relaxed) != NONE
     }
 
+    /// What the kernel has put into a buffer, for tests of rings.
+    #[cfg(test)]
+    pub(crate) fn copy_for_tests(&self, id: u16, length: usize) -> Vec<u8> {
+        assert!(length <= self.config.size);
+        // SAFETY: the kernel filled so many bytes and has told so.
+        unsafe { std::slice::from_raw_parts(self.buffer(id).as_ptr(), length) }.to_vec()
+    }
+
     fn push_returned(&self, id: u16) {
         let mut top = self.returned.load(Ordering::Relaxed);
         loop {
@@ -222,10 +230,8 @@ impl BufferRing {
         let held = self.unconsumed(pool);
         pool.tail().store(0, Ordering::Relaxed);
         self.tail.set(0);
-        let address = pool.entry(0).as_ptr();
         // SAFETY: the entries live as long as the pool, which outlives every use of the ring.
-        let registered =
-            unsafe { sys::register_buffer_ring(ring.fd(), address, pool.config.limit, GROUP) };
+        let registered = unsafe { ring.register_buffers(pool.entry(0), pool.config.limit, GROUP) };
         if let Err(error) = registered {
             self.circulating
                 .set(self.circulating.get() - held.len() as u32);
@@ -243,8 +249,7 @@ impl BufferRing {
     /// Takes the buffers away from a drained ring.
     pub(crate) fn unregister(&self, ring: &Ring) {
         if self.registered.replace(false) {
-            // A failure leaves the group registered on a ring that is about to be closed.
-            drop(sys::unregister_buffer_ring(ring.fd(), GROUP));
+            ring.unregister_buffers(GROUP);
         }
     }
 
@@ -300,6 +305,12 @@ impl BufferRing {
         } else {
             self.retire(pool, id);
         }
+    }
+
+    /// As a reader that lets go of a buffer, for tests of rings.
+    #[cfg(test)]
+    pub(crate) fn give_back_for_tests(&self, pool: &BufferPool, id: u16) {
+        self.take_back(pool, id);
     }
 
     #[cold]

@@ -4,7 +4,7 @@
 //! Only worker 0 changes its thread, so only it leaves rings. The operations stay in their slots, and
 //! complete through the old ring beside the worker's new one. The kernel rings the worker's bell when it
 //! has something. Under DEFER only the thread that made the ring can fetch it: when it is worker 0 again,
-//! or as it exits. Under COOP any of its system calls does.
+//! or as it exits. Under COOP any of its system calls does. An emulated ring any thread can enter.
 
 #![expect(unsafe_code, reason = "replacing a worker's ring")]
 
@@ -16,7 +16,6 @@ use std::time::Duration;
 use crate::driver::local::Driver;
 use crate::driver::ring::Ring;
 use crate::driver::slab::Token;
-use crate::driver::sys;
 
 /// Most times to look for the end of the wake poll, and how long each time.
 const LOOKS: u32 = 50;
@@ -99,8 +98,10 @@ impl LeftRings {
         // A waker or destructor that comes back here finds none.
         let mut rings = self.rings.take();
         rings.retain(|left| {
-            if left.ring.is_of_this_thread() {
-                // An error means that there is nothing yet.
+            // An error means that there is nothing yet.
+            if left.ring.is_emulated() {
+                drop(left.ring.enter_foreign());
+            } else if left.ring.is_of_this_thread() {
                 drop(left.ring.enter(0, None));
             }
             let ended = driver.reaper().reap_left(driver.remote(), &left.ring);
@@ -144,10 +145,7 @@ impl Driver {
         }
         self.buffers().unregister(self.ring());
         // Without the bell the ring is looked at whenever the worker has completions of its own.
-        drop(sys::register_eventfd(
-            self.ring().fd(),
-            self.remote().event_fd(),
-        ));
+        self.ring().set_bell(self.remote().event_fd());
         true
     }
 
@@ -163,12 +161,15 @@ impl Driver {
             ring,
             in_flight: AtomicU64::new(in_flight),
         });
-        // On a thread that is exiting already nobody will fetch anything.
-        let _: Result<(), _> = LEFT_HERE.try_with(|here| {
-            let rings = &mut here.borrow_mut().0;
-            rings.retain(|ring| ring.strong_count() > 0);
-            rings.push(Arc::downgrade(&ring));
-        });
+        // What an emulated ring has in flight needs no thread of ours. And on a thread that is exiting already
+        // nobody will fetch anything.
+        if !ring.ring.is_emulated() {
+            let _: Result<(), _> = LEFT_HERE.try_with(|here| {
+                let rings = &mut here.borrow_mut().0;
+                rings.retain(|ring| ring.strong_count() > 0);
+                rings.push(Arc::downgrade(&ring));
+            });
+        }
         left.rings.borrow_mut().push(ring);
     }
 }

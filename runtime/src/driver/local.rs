@@ -20,7 +20,6 @@ use crate::driver::reap::Reaper;
 use crate::driver::remote::Remote;
 use crate::driver::ring::{Ring, RingConfig};
 use crate::driver::slab::{Delivery, FreeList, Token};
-use crate::driver::sys;
 use crate::metrics::bump;
 use crate::trace;
 
@@ -92,9 +91,7 @@ impl Driver {
     /// Creates the ring of this worker on the calling thread, or keeps the one it has.
     pub(crate) fn open(&self, config: RingConfig) -> io::Result<()> {
         let ring = Ring::new(config)?;
-        if self.iowq != [0, 0] {
-            sys::register_iowq_max_workers(ring.fd(), self.iowq)?;
-        }
+        ring.limit_threads(self.iowq)?;
         self.buffers.register(self.remote.buffers(), &ring)?;
         // SAFETY: this is the owner and holds no reference to the old ring, which was closed before.
         let old = unsafe { self.remote.ring.replace(Some(ring)) };
@@ -299,6 +296,12 @@ impl Driver {
     pub(crate) fn wants_enter(&self) -> bool {
         let ring = self.ring();
         ring.unsubmitted() > 0 || ring.wants_enter()
+    }
+
+    /// Whether an enter is known to do so, so that the worker must not sleep before it.
+    pub(crate) fn must_enter(&self) -> bool {
+        let ring = self.ring();
+        ring.unsubmitted() > 0 || ring.must_be_entered()
     }
 
     /// Drains this worker's CQ and looks after its buffers. Returns the completions delivered.

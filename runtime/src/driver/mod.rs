@@ -1,4 +1,4 @@
-//! The io_uring driver: one ring per worker.
+//! The driver: one ring per worker, of io_uring's or an emulated one.
 //!
 //! In reading order, along the journey of an operation:
 //!
@@ -10,6 +10,7 @@
 //! - [`reap`]: delivering completions, and [`completion`], what one says
 //! - [`buffers`]: receive buffers that the kernel picks from
 //! - [`ring`], [`sys`]: the only contact with the kernel
+//! - [`poll`]: what takes the kernel's place where io_uring is denied
 //! - [`probe`]: what this kernel can do
 
 pub(crate) mod op;
@@ -24,5 +25,6 @@ pub(crate) mod reap;
 pub(crate) mod completion;
 pub(crate) mod buffers;
 pub(crate) mod ring;
+mod poll;
 pub(crate) mod sys;
 pub(crate) mod probe;

@@ -14,6 +14,12 @@
 //! | CQ head (write), CQEs (read) | only with the CQ lock | yes | no |
 //! | `io_uring_enter` | yes | only on a COOP ring | yes |
 //!
+//! # Where there is no io_uring
+//!
+//! An emulated ring has its queues in ordinary memory, and [`Emulation`] takes the kernel's place behind them.
+//! Only what would be a system call on the ring looks which of the two it is; there, a sibling may enter too, and a
+//! signal handler may not.
+//!
 //! See `io_uring(7)`, `io_uring_setup(2)` and `io_uring_enter(2)`.
 
 #![expect(unsafe_code, reason = "shared memory with the kernel")]
@@ -27,13 +33,18 @@ use std::time::Duration;
 
 use io_uring::{cqueue, squeue};
 
-use crate::driver::sys;
+use crate::driver::poll::{Cqe, Emulation, Sqe};
+use crate::driver::sys::{self, BufferEntry};
 
 const _: () = assert!(size_of::<squeue::Entry>() == 64);
 const _: () = assert!(size_of::<cqueue::Entry>() == 16);
 
 /// The index of a ring whose descriptor is not registered.
 const UNREGISTERED: RawFd = -1;
+
+/// In the SQ flags of an emulated ring, where no bit of the kernel's is: whether there are completions is known
+/// only after an enter.
+const SQ_LOOKS_ON_ENTER: u32 = 1 << 31;
 
 /// What `io_uring_setup` is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +55,11 @@ pub(crate) struct RingConfig {
     pub(crate) cq_entries: u32,
     /// `IORING_SETUP_*` flags beyond those every ring has.
     pub(crate) flags: u32,
+    /// Whether it is to do without io_uring.
+    pub(crate) emulated: bool,
 }
 
-/// A shared mapping of the kernel's, unmapped on drop.
+/// A mapping, unmapped on drop: shared with the kernel, or memory of an emulated ring.
 #[derive(Debug)]
 struct Mapping {
     base: NonNull<u8>,
@@ -66,6 +79,26 @@ impl Mapping {
                 offset,
             )
         };
+        Self::mapped(address, length)
+    }
+
+    /// Zeroed memory that is nobody else's.
+    fn anonymous(length: usize) -> io::Result<Self> {
+        // SAFETY: a fresh private mapping chosen by the kernel overlaps no Rust object.
+        let address = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        Self::mapped(address, length)
+    }
+
+    fn mapped(address: *mut libc::c_void, length: usize) -> io::Result<Self> {
         if address == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -91,7 +124,15 @@ impl Drop for Mapping {
     }
 }
 
-/// One io_uring instance.
+/// What is behind the queues.
+#[derive(Debug)]
+enum Behind {
+    /// The kernel, by the ring's descriptor.
+    Kernel(OwnedFd),
+    Emulation(Box<Emulation>),
+}
+
+/// One io_uring instance, or what takes its place.
 ///
 /// Dropping it is asynchronous in the kernel: the driver drops a ring only when no operation is in
 /// flight on it.
@@ -113,7 +154,7 @@ pub(crate) struct Ring {
     _rings: Mapping,
     _entries: Mapping,
     owner: ThreadId,
-    fd: OwnedFd,
+    behind: Behind,
 }
 
 // SAFETY: the pointers lead into mappings that live as long as the ring, and the table above says
@@ -127,8 +168,12 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// Whatever `io_uring_setup(2)` and `mmap(2)` report.
+    /// Whatever `io_uring_setup(2)` and `mmap(2)` report; of an emulated ring, `epoll_create1(2)`, `eventfd(2)`
+    /// and `mmap(2)`.
     pub(crate) fn new(config: RingConfig) -> io::Result<Self> {
+        if config.emulated {
+            return Self::emulated(config);
+        }
         let mut params = sys::Params::default();
         params.flags = config.flags | sys::SETUP_CQSIZE | sys::SETUP_CLAMP | sys::SETUP_SUBMIT_ALL;
         params.cq_entries = config.cq_entries;
@@ -173,14 +218,55 @@ impl Ring {
             _rings: rings,
             _entries: entries,
             owner: std::thread::current().id(),
-            fd,
+            behind: Behind::Kernel(fd),
         })
+    }
+
+    /// A ring in ordinary memory.
+    fn emulated(config: RingConfig) -> io::Result<Self> {
+        /// Words that different sides write lie in different cache lines.
+        const LINE: u32 = 64;
+        const MOST: u32 = 1 << 15;
+        let sq_entries = config.sq_entries.clamp(1, MOST).next_power_of_two();
+        let cq_entries = config.cq_entries.clamp(sq_entries, 2 * MOST);
+        let cq_entries = cq_entries.next_power_of_two();
+        let cq_offset = 5 * LINE;
+        let cq_bytes = cq_entries as usize * size_of::<cqueue::Entry>();
+        let rings = Mapping::anonymous(cq_offset as usize + cq_bytes)?;
+        let entry_bytes = sq_entries as usize * size_of::<squeue::Entry>();
+        let entries = Mapping::anonymous(entry_bytes)?;
+        let ring = Self {
+            registered: AtomicI32::new(UNREGISTERED),
+            setup_flags: 0,
+            sq_head: rings.at(0),
+            sq_tail: rings.at(LINE),
+            sq_flags: rings.at(2 * LINE),
+            sq_mask: sq_entries - 1,
+            sq_entries,
+            sqes: entries.at(0),
+            cq_head: rings.at(3 * LINE),
+            cq_tail: rings.at(4 * LINE),
+            cq_mask: cq_entries - 1,
+            cqes: rings.at(cq_offset),
+            _rings: rings,
+            _entries: entries,
+            owner: std::thread::current().id(),
+            behind: Behind::Emulation(Box::new(Emulation::new()?)),
+        };
+        ring.publish_state(0);
+        Ok(ring)
+    }
+
+    /// Whether it does without io_uring.
+    pub(crate) fn is_emulated(&self) -> bool {
+        matches!(self.behind, Behind::Emulation(_))
     }
 
     /// Owner: registers the ring's descriptor with the calling thread, unless it is already. That saves
     /// the lookup in every enter; without it things still work.
     pub(crate) fn register_descriptor(&self) {
         if self.registered.load(Ordering::Relaxed) == UNREGISTERED
+            && !self.is_emulated()
             && let Ok(index) = sys::register_ring_fd(self.fd())
         {
             self.registered.store(index, Ordering::Relaxed);
@@ -201,9 +287,69 @@ impl Ring {
         self.owner == std::thread::current().id()
     }
 
-    /// The ring's own descriptor, for registrations and for other threads.
+    /// The ring's own descriptor, for registrations and for other threads; of an emulated ring its epoll instance's.
     pub(crate) fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        match &self.behind {
+            Behind::Kernel(fd) => fd.as_raw_fd(),
+            Behind::Emulation(emulation) => emulation.fd(),
+        }
+    }
+
+    /// Caps the threads that run blocking operations: for files, and for others. 0 leaves it as it is.
+    pub(crate) fn limit_threads(&self, limits: [u32; 2]) -> io::Result<()> {
+        match &self.behind {
+            Behind::Kernel(_) if limits == [0, 0] => Ok(()),
+            Behind::Kernel(_) => sys::register_iowq_max_workers(self.fd(), limits),
+            Behind::Emulation(emulation) => {
+                if limits[0] > 0 {
+                    emulation.limit_threads(limits[0]);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the ring the buffer entries at `entries` as provided buffer group `group`.
+    ///
+    /// # Safety
+    ///
+    /// The entries, and the buffers that are published there, stay until
+    /// [`unregister_buffers`](Self::unregister_buffers), or until the ring has no operation in flight and is gone.
+    pub(crate) unsafe fn register_buffers(
+        &self,
+        entries: NonNull<BufferEntry>,
+        count: u32,
+        group: u16,
+    ) -> io::Result<()> {
+        match &self.behind {
+            // SAFETY: as the caller vouches.
+            Behind::Kernel(_) => unsafe {
+                sys::register_buffer_ring(self.fd(), entries.as_ptr(), count, group)
+            },
+            Behind::Emulation(emulation) => {
+                // SAFETY: as the caller vouches.
+                unsafe { emulation.register_buffers(entries, count, group) };
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a provided buffer group away again.
+    pub(crate) fn unregister_buffers(&self, group: u16) {
+        match &self.behind {
+            // A failure leaves the group registered on a ring that is about to be closed.
+            Behind::Kernel(_) => drop(sys::unregister_buffer_ring(self.fd(), group)),
+            Behind::Emulation(emulation) => emulation.unregister_buffers(),
+        }
+    }
+
+    /// Has `event` written to when an operation completes that is in flight now. A failure is harmless to those who
+    /// look from time to time as well.
+    pub(crate) fn set_bell(&self, event: RawFd) {
+        match &self.behind {
+            Behind::Kernel(_) => drop(sys::register_eventfd(self.fd(), event)),
+            Behind::Emulation(emulation) => emulation.set_bell(event),
+        }
     }
 
     /// Whether completions are posted only when the owner enters (`DEFER_TASKRUN`).
@@ -231,9 +377,15 @@ impl Ring {
     }
 
     /// Whether the kernel holds task work whose completions appear only after an enter, or
-    /// completions that did not fit into the CQ.
+    /// completions that did not fit into the CQ; or whether it may, of an emulated ring.
     #[inline]
     pub(crate) fn wants_enter(&self) -> bool {
+        let flags = Self::word(&self.sq_flags).load(Ordering::Relaxed);
+        flags & (sys::SQ_TASKRUN | sys::SQ_CQ_OVERFLOW | SQ_LOOKS_ON_ENTER) != 0
+    }
+
+    /// As [`wants_enter`](Self::wants_enter), where it is known: there is no sleeping before it.
+    pub(crate) fn must_be_entered(&self) -> bool {
         let flags = Self::word(&self.sq_flags).load(Ordering::Relaxed);
         flags & (sys::SQ_TASKRUN | sys::SQ_CQ_OVERFLOW) != 0
     }
@@ -285,21 +437,46 @@ impl Ring {
     /// kernel resources, reap first).
     #[inline]
     pub(crate) fn enter(&self, want: u32, timeout: Option<Duration>) -> io::Result<u32> {
-        let submit = self.unsubmitted();
-        let (fd, flags) = match self.registered.load(Ordering::Relaxed) {
-            UNREGISTERED => (self.fd(), sys::ENTER_GETEVENTS),
-            index => (index, sys::ENTER_GETEVENTS | sys::ENTER_REGISTERED_RING),
-        };
-        sys::enter(fd, submit, want, flags, timeout)
+        match self.registered.load(Ordering::Relaxed) {
+            UNREGISTERED => self.enter_unregistered(want, timeout),
+            index => {
+                let flags = sys::ENTER_GETEVENTS | sys::ENTER_REGISTERED_RING;
+                sys::enter(index, self.unsubmitted(), want, flags, timeout)
+            }
+        }
+    }
+
+    fn enter_unregistered(&self, want: u32, timeout: Option<Duration>) -> io::Result<u32> {
+        match &self.behind {
+            Behind::Kernel(fd) => {
+                let fd = fd.as_raw_fd();
+                sys::enter(fd, self.unsubmitted(), want, sys::ENTER_GETEVENTS, timeout)
+            }
+            Behind::Emulation(emulation) => emulation.enter(self, want, timeout),
+        }
     }
 
     /// Enters through the plain descriptor, which any thread can name: submits what the owner has
     /// published and runs the caller's task work.
     ///
-    /// Async-signal-safe. On a `SINGLE_ISSUER` ring it succeeds only on the owning thread, where a
-    /// signal handler calls it.
+    /// On a `SINGLE_ISSUER` ring it succeeds only on the owning thread, on an emulated one when nobody is inside.
     pub(crate) fn enter_foreign(&self) -> io::Result<u32> {
-        sys::enter(self.fd(), self.unsubmitted(), 0, sys::ENTER_GETEVENTS, None)
+        match &self.behind {
+            Behind::Kernel(_) => self.enter_in_signal(),
+            Behind::Emulation(emulation) => emulation.try_enter(self),
+        }
+    }
+
+    /// As [`enter_foreign`](Self::enter_foreign), for a signal handler: async-signal-safe. Does nothing to an
+    /// emulated ring.
+    pub(crate) fn enter_in_signal(&self) -> io::Result<u32> {
+        match &self.behind {
+            Behind::Kernel(fd) => {
+                let fd = fd.as_raw_fd();
+                sys::enter(fd, self.unsubmitted(), 0, sys::ENTER_GETEVENTS, None)
+            }
+            Behind::Emulation(_) => Ok(0),
+        }
     }
 
     /// Moves visible completions into `batch` and frees their places: up to the batch's spare capacity, or
@@ -328,6 +505,58 @@ impl Ring {
             head = head.wrapping_add(1);
         }
         Self::word(&self.cq_head).store(head, Ordering::Release);
+    }
+}
+
+/// The kernel's side of the queues, for the emulation.
+impl Ring {
+    /// Takes the oldest entry that was published; there is one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else takes entries meanwhile.
+    pub(in crate::driver) unsafe fn take_submission(&self) -> Sqe {
+        let head = Self::word(&self.sq_head).load(Ordering::Relaxed);
+        debug_assert!(self.unsubmitted() > 0);
+        // SAFETY: the masked index is inside the array of `sq_entries` entries.
+        let cell = unsafe { self.sqes.add((head & self.sq_mask) as usize) };
+        // SAFETY: published, the entry is left alone until the head passes it; both types are the kernel's
+        // `io_uring_sqe`, of which any bytes are a value.
+        let entry = unsafe { cell.cast::<Sqe>().read() };
+        // Release: the owner writes the next entry here only after this one was read.
+        Self::word(&self.sq_head).store(head.wrapping_add(1), Ordering::Release);
+        entry
+    }
+
+    /// Whether the completion queue has a free place.
+    pub(in crate::driver) fn has_room(&self) -> bool {
+        self.ready() <= self.cq_mask
+    }
+
+    /// Publishes a completion, if there is a place for it.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else posts completions meanwhile.
+    pub(in crate::driver) unsafe fn post(&self, completion: Cqe) -> bool {
+        let tail = Self::word(&self.cq_tail).load(Ordering::Relaxed);
+        // Acquire: what was here has been read.
+        let head = Self::word(&self.cq_head).load(Ordering::Acquire);
+        if tail.wrapping_sub(head) > self.cq_mask {
+            return false;
+        }
+        // SAFETY: the masked index is inside the completion array.
+        let cell = unsafe { self.cqes.add((tail & self.cq_mask) as usize) };
+        // SAFETY: the reader has passed this place, and reads it again only after the tail below; both types are
+        // the kernel's `io_uring_cqe`.
+        unsafe { cell.cast::<Cqe>().write(completion) };
+        Self::word(&self.cq_tail).store(tail.wrapping_add(1), Ordering::Release);
+        true
+    }
+
+    /// Publishes the SQ flags of an emulated ring.
+    pub(in crate::driver) fn publish_state(&self, flags: u32) {
+        Self::word(&self.sq_flags).store(flags | SQ_LOOKS_ON_ENTER, Ordering::Relaxed);
     }
 }
 

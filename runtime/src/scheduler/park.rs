@@ -53,7 +53,7 @@ impl Worker {
             || self.has_task()
             || self.driver().remote().has_mail()
             || self.driver().ring().ready() > 0
-            || self.driver().wants_enter()
+            || self.driver().must_enter()
             || self.driver().has_unfinished_business()
             || self.work_is_visible()
             || self.shared().phase() != Phase::Running && self.must_continue_shutdown()

@@ -9,6 +9,7 @@
 //!    - under DEFER by a signal, whose handler enters the ring on the sibling's own thread;
 //!    - under COOP by entering the ring itself, and an expedited `membarrier(2)`, which interrupts the
 //!      sibling so that its task work runs;
+//!    - without io_uring by entering the ring itself, which is all;
 //! 3. drains the sibling's CQ under the CQ lock; the tasks it wakes are queued here.
 
 #![expect(unsafe_code, reason = "membarrier and sched_getcpu")]
@@ -245,12 +246,16 @@ impl Worker {
 
     /// Brings a sibling's completions to light and delivers them. Returns how many.
     fn take_completions(&self, peer: &Peer) -> usize {
-        let Some((waiting, deferred)) = inspect(peer) else {
+        let Some(sight) = inspect(peer) else {
             return 0;
         };
-        if waiting {
+        if sight.is_emulated {
+            if rescue_by_entering(peer) {
+                bump(&self.counters().rescues);
+            }
+        } else if sight.is_waiting {
             bump(&self.counters().rescues);
-            if deferred {
+            if sight.is_deferred {
                 self.rescue_by_signal(peer);
             } else {
                 rescue_by_membarrier(peer);
@@ -282,14 +287,37 @@ impl Worker {
     }
 }
 
-/// Whether something waits in the sibling's ring, and whether only the sibling can bring it out.
-fn inspect(peer: &Peer) -> Option<(bool, bool)> {
+/// What a sibling's ring looks like.
+struct RingSight {
+    /// Something waits there, or may.
+    is_waiting: bool,
+    /// Only the sibling itself can bring it out.
+    is_deferred: bool,
+    is_emulated: bool,
+}
+
+fn inspect(peer: &Peer) -> Option<RingSight> {
     let guard = peer.remote.ring.try_lock()?;
     let ring = guard.ring()?;
-    Some((
-        ring.unsubmitted() > 0 || ring.wants_enter(),
-        ring.is_deferred(),
-    ))
+    Some(RingSight {
+        is_waiting: ring.unsubmitted() > 0 || ring.wants_enter(),
+        is_deferred: ring.is_deferred(),
+        is_emulated: ring.is_emulated(),
+    })
+}
+
+/// Returns whether that has brought completions to light.
+fn rescue_by_entering(peer: &Peer) -> bool {
+    let Some(guard) = peer.remote.ring.try_lock() else {
+        return false;
+    };
+    let Some(ring) = guard.ring() else {
+        return false;
+    };
+    let before = ring.ready();
+    // A failure means that the sibling is inside itself.
+    drop(ring.enter_foreign());
+    ring.ready() > before
 }
 
 fn has_completions(peer: &Peer) -> bool {
