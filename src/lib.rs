@@ -81,7 +81,7 @@
 #![forbid(unsafe_code)]
 
 pub use heist_runtime::{
-    BuildError, Builder, EnterGuard, Handle, JoinError, JoinHandle, RingProfile, Runtime,
+    BuildError, Builder, Driver, EnterGuard, Handle, JoinError, JoinHandle, RingProfile, Runtime,
     RuntimeMetrics, ShutdownReport, WorkerMetrics, block_on, ops, scope, spawn, spawn_blocking,
     spawn_local, task_local, yield_now,
 };

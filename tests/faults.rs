@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use common::{Watchdog, builder, child, finish_within, role, said};
 use heist::net::{TcpListener, TcpStream};
 use heist::time::{sleep, timeout};
-use heist::{BuildError, RingProfile, Runtime, ops, spawn, spawn_blocking};
+use heist::{BuildError, Driver, RingProfile, Runtime, ops, spawn, spawn_blocking};
 
 /// Long enough for a program under `strace` on a loaded machine; a hang is longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,27 +70,32 @@ fn told(output: &Output, mark: &str) -> Option<String> {
 #[test]
 fn helper() {
     match role().as_deref() {
-        Some("build") => report_build(RingProfile::Defer),
-        Some("build coop") => report_build(RingProfile::Coop),
+        Some("build") => report_build(Driver::Uring, RingProfile::Defer),
+        Some("build coop") => report_build(Driver::Uring, RingProfile::Coop),
+        Some("build auto") => report_build(Driver::Auto, RingProfile::Defer),
         Some("work") => work(RingProfile::Defer),
         Some("work coop") => work(RingProfile::Coop),
         Some("memlock") => {
             become_a_poor_user();
-            report_build(RingProfile::Defer);
+            report_build(Driver::Uring, RingProfile::Defer);
         }
         _ => {}
     }
 }
 
 /// Builds a runtime, says how that went and how long it took; a runtime has to work.
-fn report_build(profile: RingProfile) {
+fn report_build(driver: Driver, profile: RingProfile) {
     let start = Instant::now();
-    let built = builder(2, profile).build();
+    let built = builder(2, profile).driver(driver).build();
     let took = start.elapsed().as_millis();
     match built {
         Ok(runtime) => {
             runtime.block_on(echo());
-            println!("BUILT in {took}");
+            println!("BUILT in {took} on {:?}", runtime.metrics().driver);
+            println!(
+                "AGAIN {:?}",
+                builder(1, profile).driver(driver).build().is_ok()
+            );
         }
         Err(error) => println!("FAILED in {took} as {}: {error}", kind(&error)),
     }
@@ -133,7 +138,8 @@ async fn echo() {
 
 /// Echoes, timers, timeouts around receives, files and closures; then the end.
 fn work(profile: RingProfile) {
-    let runtime = builder(2, profile).ring_entries(8).build().unwrap();
+    let builder = builder(2, profile).driver(Driver::Uring);
+    let runtime = builder.ring_entries(8).build().unwrap();
     runtime.block_on(async {
         let mut tasks = Vec::new();
         for _ in 0..8 {
@@ -239,6 +245,36 @@ fn a_failed_set_up_names_the_remedy() {
         "denied",
         "seccomp",
     );
+}
+
+/// Where there is no ring, epoll takes its place, and one warning names the cause and the remedy. Control: what is told
+/// with [`Driver::Uring`], above.
+#[test]
+fn without_a_ring_epoll_takes_its_place() {
+    if !can_inject() {
+        return;
+    }
+    let _watchdog = Watchdog::new("without_a_ring_epoll_takes_its_place", 120);
+    let steps = [
+        ("io_uring_setup:error=EPERM", "seccomp"),
+        ("io_uring_setup:error=ENOSYS", "6.1"),
+        ("io_uring_setup:error=ENOMEM:when=2+", "ulimit -l"),
+        ("io_uring_register:error=EPERM", "seccomp"),
+    ];
+    for (step, remedy) in steps {
+        let output = run_with(step, "build auto");
+        let built = told(&output, "BUILT in ");
+        let is_on_poll = built.is_some_and(|built| built.ends_with(" on Poll"));
+        assert!(is_on_poll, "{step}: {}", said(&output));
+        assert_eq!(told(&output, "AGAIN ").as_deref(), Some("true"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let warnings = stderr.lines().filter(|line| line.starts_with("heist: "));
+        assert_eq!(warnings.count(), 1, "{step}: {stderr}");
+        assert!(stderr.contains(remedy), "{step}: {stderr}");
+    }
+    let output = run_with("io_uring_setup:error=EMFILE", "build auto");
+    let failed = told(&output, "FAILED in ").unwrap_or_else(|| panic!("{}", said(&output)));
+    assert!(failed.contains("ulimit -n"), "{failed}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::blocking::{Hook, PoolConfig};
 use crate::driver::buffers::BufferConfig;
+use crate::driver::choice::Driver;
 use crate::driver::ring::RingConfig;
 use crate::driver::sys;
 use crate::error::BuildError;
@@ -36,6 +37,7 @@ pub enum RingProfile {
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
+    pub(crate) driver: Driver,
     pub(crate) profile: RingProfile,
     pub(crate) ring: RingConfig,
     pub(crate) steals: bool,
@@ -57,6 +59,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("workers", &self.workers)
+            .field("driver", &self.driver)
             .field("profile", &self.profile)
             .field("ring", &self.ring)
             .field("steals", &self.steals)
@@ -85,6 +88,7 @@ impl fmt::Debug for Config {
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     workers: Option<usize>,
+    driver: Driver,
     profile: RingProfile,
     ring_entries: u32,
     completion_entries: Option<u32>,
@@ -125,6 +129,7 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             workers: None,
+            driver: Driver::default(),
             profile: RingProfile::default(),
             ring_entries: 256,
             completion_entries: None,
@@ -154,7 +159,25 @@ impl Builder {
         self
     }
 
-    /// How rings are used. Default: [`RingProfile::Defer`].
+    /// What carries the I/O. Default: [`Driver::Auto`], which is io_uring where that can be had, and otherwise epoll.
+    ///
+    /// A program that leaves it at the default leaves it to the environment: `HEIST_DRIVER` may be `uring`, `poll` or
+    /// `auto`. [`RuntimeMetrics::driver`](crate::RuntimeMetrics::driver) tells what a runtime has got.
+    ///
+    /// ```
+    /// use heist_runtime::{Builder, Driver};
+    ///
+    /// let runtime = Builder::new().driver(Driver::Poll).build()?;
+    /// assert_eq!(runtime.metrics().driver, Driver::Poll);
+    /// # Ok::<(), heist_runtime::BuildError>(())
+    /// ```
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// How rings are used. Default: [`RingProfile::Defer`]. Under [`Driver::Poll`] only whether it is
+    /// [`RingProfile::Pinned`] matters.
     pub fn ring_profile(mut self, profile: RingProfile) -> Self {
         self.profile = profile;
         self
@@ -357,6 +380,7 @@ impl Builder {
         let watches = self.profile != RingProfile::Pinned;
         Ok(Config {
             workers: self.workers()?,
+            driver: self.driver.resolve()?,
             profile: self.profile,
             ring: self.ring()?,
             steals: watches,
@@ -400,8 +424,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when io_uring is denied or too old, a limit is reached, or a setting makes no
-    /// sense. Its message names the remedy.
+    /// [`BuildError`] when a limit is reached, or a setting makes no sense, or with [`Driver::Uring`] when io_uring is
+    /// denied or too old. Its message names the remedy.
     pub fn build(&self) -> Result<Runtime, BuildError> {
         Runtime::start(self.config()?)
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::driver::ring::RingConfig;
+
 /// The error of [`Builder::build`](crate::Builder::build): its message names the cause and the remedy.
 #[derive(Debug)]
 pub struct BuildError {
@@ -34,6 +36,14 @@ impl BuildError {
         }
     }
 
+    /// As [`ring`](Self::ring), of a ring that is emulated or not.
+    pub(crate) fn ring_of(config: RingConfig, error: io::Error, step: &'static str) -> Self {
+        if config.emulated {
+            return Self::resource(error, "a worker's epoll instance and queues");
+        }
+        Self::ring(error, step)
+    }
+
     pub(crate) fn thread(error: io::Error) -> Self {
         Self {
             kind: Kind::Thread(error),
@@ -57,6 +67,12 @@ impl BuildError {
             Kind::Ring { error, .. } => error.raw_os_error(),
             _ => None,
         }
+    }
+
+    /// Whether a runtime without io_uring could be had. It needs as many descriptors.
+    pub(crate) fn can_do_without_ring(&self) -> bool {
+        let is_ring = matches!(self.kind, Kind::Ring { .. });
+        is_ring && !matches!(self.ring_errno(), Some(libc::EMFILE | libc::ENFILE))
     }
 
     /// Whether io_uring is forbidden here: by a seccomp filter, as in most containers, or by

@@ -34,7 +34,8 @@
 //!
 //! # Requirements
 //!
-//! Linux 6.1 or newer with io_uring enabled. [`BuildError`] names the cause and the remedy when it is not.
+//! Linux 6.1 or newer with io_uring enabled. Where it is not, epoll takes its place, with a warning that names the
+//! cause and the remedy ([`Driver`]).
 
 mod primitives;
 mod memory;
@@ -60,6 +61,7 @@ mod error;
 pub mod macro_support;
 
 pub use builder::{Builder, RingProfile};
+pub use driver::choice::Driver;
 pub use error::BuildError;
 pub use handle::{EnterGuard, Handle};
 pub use metrics::{RuntimeMetrics, WorkerMetrics};

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::driver::choice::Driver;
+
 /// Adds one to a counter that only this thread writes at present.
 #[inline(always)]
 pub(crate) fn bump(counter: &AtomicU64) {
@@ -82,7 +84,7 @@ counters! {
     wakes_sent,
     /// Operations submitted.
     submissions,
-    /// Calls of `io_uring_enter`.
+    /// Calls of `io_uring_enter`; under [`Driver::Poll`] of what takes its place, which makes several calls.
     enters,
     /// Enters that the kernel refused for want of memory or room for completions.
     enter_busy,
@@ -119,6 +121,8 @@ counters! {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RuntimeMetrics {
+    /// What carries the I/O: [`Driver::Uring`] or [`Driver::Poll`].
+    pub driver: Driver,
     /// One entry per worker.
     pub workers: Vec<WorkerMetrics>,
     /// Panics of wakers and destructors that had nobody to report to, in the whole process.

@@ -10,7 +10,8 @@ use crossbeam_deque::{Stealer, Worker as Queue};
 
 use crate::builder::{Config, resource};
 use crate::context;
-use crate::driver::local::Driver;
+use crate::driver::choice::{self, Driver};
+use crate::driver::local;
 use crate::driver::probe;
 use crate::driver::remote::Remote;
 use crate::error::BuildError;
@@ -70,8 +71,33 @@ impl Runtime {
         crate::Builder::new().build()
     }
 
-    pub(crate) fn start(mut config: Config) -> Result<Self, BuildError> {
+    pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
+        match config.driver {
+            Driver::Poll => Self::start_on_poll(config),
+            Driver::Uring => Self::start_on_uring(config),
+            Driver::Auto => match Self::start_on_uring(config.clone()) {
+                Err(error) if error.can_do_without_ring() => {
+                    choice::warn_of_fallback(&error);
+                    Self::start_on_poll(config)
+                }
+                started => started,
+            },
+        }
+    }
+
+    fn start_on_uring(mut config: Config) -> Result<Self, BuildError> {
+        config.driver = Driver::Uring;
         config.ring = probe::ring_config(config.ring)?;
+        Self::start_workers(config)
+    }
+
+    fn start_on_poll(mut config: Config) -> Result<Self, BuildError> {
+        config.driver = Driver::Poll;
+        config.ring.emulated = true;
+        Self::start_workers(config)
+    }
+
+    fn start_workers(mut config: Config) -> Result<Self, BuildError> {
         prepare_rescue(&mut config)?;
         let workers = config.workers;
         let idle = Arc::new(IdleSet::new(workers));
@@ -86,7 +112,7 @@ impl Runtime {
         }
         let shared = Arc::new(Shared::new(config, peers.into_boxed_slice(), idle));
         let mut workers = queues.into_iter().enumerate().map(|(index, queues)| {
-            let driver = Driver::new(shared.peers[index].remote.clone(), shared.config.iowq);
+            let driver = local::Driver::new(shared.peers[index].remote.clone(), shared.config.iowq);
             Worker::new(shared.clone(), index, driver, queues)
         });
         let first = workers.next().expect("at least one worker");
@@ -421,7 +447,8 @@ fn prepare_rescue(config: &mut Config) -> Result<(), BuildError> {
     if config.workers == 1 {
         config.watch_interval = None;
     }
-    if config.watch_interval.is_none() {
+    if config.watch_interval.is_none() || config.ring.emulated {
+        // What an emulated ring holds back, whoever enters it brings to light.
         config.rescue_signal = None;
         return Ok(());
     }

@@ -81,7 +81,7 @@ fn run(worker: Worker, opened: &mpsc::SyncSender<Result<(), BuildError>>) {
     if !failed {
         worker.driver().ring().register_descriptor();
     }
-    let open = open.map_err(|error| BuildError::ring(error, "ring of a worker"));
+    let open = open.map_err(|error| BuildError::ring_of(config.ring, error, "ring of a worker"));
     let remote = worker.driver().remote();
     remote.thread.store(current_thread_id(), Ordering::Release);
     worker.note_cpu();

@@ -2,7 +2,8 @@
 //!
 //! | target | level | message | fields |
 //! |---|---|---|---|
-//! | `heist::runtime` | DEBUG | runtime built | `workers`, `profile`, `sq_entries`, `cq_entries`, `sq_array`, `rescue`, `watch_interval` |
+//! | `heist::runtime` | DEBUG | runtime built | `workers`, `driver`, `profile`, `sq_entries`, `cq_entries`, `sq_array`, `rescue`, `watch_interval` |
+//! | | WARN | io_uring cannot be used, epoll takes its place | `error`: cause and remedy |
 //! | | DEBUG | shutdown begins | `grace` |
 //! | | WARN | grace period over with tasks left | |
 //! | | DEBUG | runtime shut down | `cancelled_tasks`, `elapsed` |
@@ -83,17 +84,35 @@ pub(crate) fn runtime_built(config: &Config) {
         DEBUG,
         "heist::runtime",
         workers = config.workers,
+        driver = ?config.driver,
         profile = ?config.profile,
         sq_entries = config.ring.sq_entries,
         cq_entries = config.ring.cq_entries,
         sq_array = config.ring.flags & crate::driver::sys::SETUP_NO_SQARRAY == 0,
         rescue = match (config.watch_interval, config.rescue_signal) {
             (None, _) => "none",
+            _ if config.ring.emulated => "enter",
             (Some(_), Some(_)) => "signal",
             (Some(_), None) => "membarrier",
         },
         watch_interval = config.watch_interval.map(tracing::field::debug),
         "runtime built"
+    );
+}
+
+/// Without the feature it goes to standard error: who waits for the speed of io_uring has to know.
+#[cold]
+pub(crate) fn ring_replaced(error: &crate::BuildError) {
+    event!(
+        WARN,
+        "heist::runtime",
+        %error,
+        "io_uring cannot be used, epoll takes its place"
+    );
+    #[cfg(not(feature = "tracing"))]
+    eprintln!(
+        "heist: {error}. Until then epoll takes its place, at some cost; HEIST_DRIVER=poll asks for that, without \
+         this message"
     );
 }
 

@@ -11,7 +11,7 @@
 //! - [`buffers`]: receive buffers that the kernel picks from
 //! - [`ring`], [`sys`]: the only contact with the kernel
 //! - [`poll`]: what takes the kernel's place where io_uring is denied
-//! - [`probe`]: what this kernel can do
+//! - [`probe`]: what this kernel can do, and [`choice`]: which driver a runtime gets
 
 pub(crate) mod op;
 pub(crate) mod multishot;
@@ -28,3 +28,4 @@ pub(crate) mod ring;
 mod poll;
 pub(crate) mod sys;
 pub(crate) mod probe;
+pub(crate) mod choice;

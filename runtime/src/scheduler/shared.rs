@@ -155,6 +155,7 @@ impl Shared {
     pub(crate) fn metrics(&self) -> RuntimeMetrics {
         let pool = self.blocking.metrics();
         RuntimeMetrics {
+            driver: self.config.driver,
             workers: self
                 .peers
                 .iter()
