@@ -30,6 +30,7 @@ pub struct OpenOptions {
     create_new: bool,
     mode: Option<u32>,
     custom: i32,
+    wait: bool,
 }
 
 impl OpenOptions {
@@ -86,6 +87,13 @@ impl OpenOptions {
         self
     }
 
+    /// Opened on a thread of the kernel's from the start. Otherwise the kernel tries first whether it can be opened
+    /// without waiting, and as for `O_NONBLOCK` a pipe that has a name does not wait for its other end then.
+    pub fn wait(mut self, yes: bool) -> Self {
+        self.wait = yes;
+        self
+    }
+
     fn flags(self) -> io::Result<i32> {
         let access = match (self.read, self.write, self.append) {
             (true, false, false) => libc::O_RDONLY,
@@ -119,6 +127,7 @@ pub struct Open {
     path: CString,
     flags: i32,
     mode: u32,
+    wait: bool,
 }
 
 // SAFETY: the path is on the heap, owned by `self`.
@@ -126,10 +135,14 @@ unsafe impl Operation for Open {
     type Output = io::Result<SharedFd>;
 
     fn prepare(&mut self) -> squeue::Entry {
-        opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
+        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.flags)
             .mode(self.mode)
-            .build()
+            .build();
+        if self.wait {
+            return entry.flags(squeue::Flags::ASYNC);
+        }
+        entry
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -159,6 +172,7 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> io::Result<Op<Open>
         path,
         flags: options.flags()?,
         mode,
+        wait: options.wait,
     }))
 }
 

@@ -4,14 +4,16 @@
 //! [`SharedFd`], memory by an owned buffer ([`IoBuf`], [`IoBufMut`]) or one of the runtime's ([`Buf`]).
 //! So none of it needs `unsafe` to use, and dropping a future frees nothing too early.
 //!
-//! - [`SharedFd`], [`IoBuf`], [`IoBufMut`], [`BufResult`]: what operations own
+//! - [`SharedFd`], [`IoBuf`], [`IoBufMut`], [`BufResult`]: what operations own; [`Slice`]: a part of a buffer;
+//!   [`AlignedBuf`]: one for direct I/O
 //! - [`Receiver`]: a multishot receive into the runtime's buffers; [`Sender`]: sends in the background;
 //!   [`Acceptor`]: a multishot accept
 //! - [`socket()`], [`bind`], [`listen`]: setting a socket up; [`accept`]: one connection
 //! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
 //!   [`poll_ready`]: sockets
 //! - [`recv_now`], [`recv_from_now`], [`peer_credentials`]: system calls on sockets that do not wait
-//! - [`open`], [`read_at`], [`write_at`], [`fsync`], [`statx`], [`close`]: files
+//! - [`open`], [`read_at`], [`write_at`], [`fsync`], [`statx`], [`close`]: files; [`WriteBehind`]:
+//!   writes in the background
 //! - [`Op`], [`Operation`]: one operation as a future, and how to add another
 //!
 //! # Cancel safety
@@ -22,6 +24,8 @@
 
 mod fd;
 mod buf;
+mod slice;
+mod aligned;
 mod receiver;
 mod flight;
 mod sender;
@@ -30,11 +34,14 @@ mod socket;
 mod message;
 mod now;
 mod file;
+mod behind;
 
 pub use crate::driver::buffers::Buf;
 pub use crate::driver::completion::Completion;
 pub use crate::driver::op::{Op, Operation};
 pub use acceptor::Acceptor;
+pub use aligned::AlignedBuf;
+pub use behind::WriteBehind;
 pub use buf::{BufResult, IoBuf, IoBufMut};
 pub use fd::SharedFd;
 pub use file::{
@@ -45,6 +52,7 @@ pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
 pub use now::{Credentials, bind, listen, peer_credentials, recv_from_now, recv_now, socket};
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use slice::Slice;
 pub use socket::{
     Accept, Connect, PollReady, Recv, Send, SendZeroCopy, Shutdown, accept, connect, poll_ready,
     recv, send, send_zero_copy, shutdown,
