@@ -100,6 +100,44 @@ pub(crate) fn until(
     })
 }
 
+/// A wait that outlives the future that began it, for those who are polled by hand: it is there for the next poll.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Option<Op<PollReady>>);
+
+impl Waiting {
+    /// Nobody has waited.
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Repeats `call` whenever one of `events` holds for `fd`, until it does not ask to wait. In a cancelled scope it
+    /// does nothing.
+    #[track_caller]
+    pub(crate) fn poll_when<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        fd: &SharedFd,
+        events: u32,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        ready!(Leaf::here().start());
+        loop {
+            if let Some(wait) = &mut self.0 {
+                let waited = ready!(Pin::new(wait).poll(cx));
+                self.0 = None;
+                waited?;
+            }
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.0 = Some(ops::poll_ready(fd, events));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+}
+
 /// The descriptor for itself: this one, or a duplicate when an operation that ends still holds it.
 pub(crate) fn into_owned(fd: SharedFd) -> io::Result<OwnedFd> {
     fd.try_unwrap()

@@ -45,10 +45,16 @@ impl<R: AsyncRead> BufReader<R> {
 
     /// The reader, with what was read ahead put back (tokio's loses it).
     pub fn into_inner(mut self) -> R {
+        self.put_back();
+        self.inner
+    }
+
+    /// Puts back what was read ahead.
+    pub(super) fn put_back(&mut self) -> &mut R {
         if let Some(ahead) = self.ahead.take() {
             self.inner.unread(ahead);
         }
-        self.inner
+        &mut self.inner
     }
 }
 

@@ -37,6 +37,10 @@ impl<S: AsyncRead + AsyncWrite> BufStream<S> {
         self.inner.get_mut().get_mut()
     }
 
+    pub(super) fn as_inner(&mut self) -> &mut BufReader<BufWriter<S>> {
+        &mut self.inner
+    }
+
     /// The stream, with what was read ahead put back, and without what was gathered and not flushed.
     pub fn into_inner(self) -> S {
         self.inner.into_inner().into_inner()

@@ -62,7 +62,7 @@ impl<W: AsyncWrite> BufWriter<W> {
     }
 
     /// Writes what was gathered, without flushing the writer.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.gathered.len() {
             match ready!(self.inner.poll_write(cx, &self.gathered[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

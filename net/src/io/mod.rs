@@ -2,11 +2,13 @@
 //!
 //! | what | here |
 //! |---|---|
-//! | the traits | [`AsyncRead`], [`AsyncBufRead`], [`AsyncWrite`] |
-//! | their methods | [`AsyncReadExt`], [`AsyncBufReadExt`], [`AsyncWriteExt`] |
+//! | the traits | [`AsyncRead`], [`AsyncBufRead`], [`AsyncWrite`], [`AsyncSeek`] |
+//! | their methods | [`AsyncReadExt`], [`AsyncBufReadExt`], [`AsyncWriteExt`], [`AsyncSeekExt`] |
 //! | buffers | [`BufReader`], [`BufWriter`], [`BufStream`] |
 //! | parts | [`Lines`], [`Split`] |
 //! | messages | [`codec`] |
+//! | the program's own streams | [`stdin`], [`stdout`], [`stderr`] |
+//! | descriptors of others | [`unix::AsyncFd`] |
 //! | from one to another | [`copy`], [`copy_bidirectional`] |
 //! | for those who implement a reader | [`Unread`] |
 //!
@@ -39,8 +41,12 @@ mod buf_reader;
 mod buf_writer;
 mod buf_stream;
 mod buf_read;
+mod seek;
 mod copy;
 pub mod codec;
+mod stdio;
+mod interest;
+pub mod unix;
 #[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
 mod compat;
 
@@ -51,7 +57,10 @@ pub use buf_writer::BufWriter;
 #[cfg(any(feature = "futures-io", feature = "tokio", feature = "hyper"))]
 pub use compat::Compat;
 pub use copy::{BothFailed, copy, copy_bidirectional};
+pub use interest::{Interest, Ready};
 pub use read::AsyncReadExt;
+pub use seek::{AsyncSeek, AsyncSeekExt};
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use unread::Unread;
 pub use write::AsyncWriteExt;

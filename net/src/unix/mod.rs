@@ -1,9 +1,10 @@
-//! Unix sockets (tokio: `net::unix`).
+//! Unix sockets and pipes (tokio: `net::unix`).
 //!
 //! - [`UnixStream`], [`UnixListener`]: connections; [`OwnedReadHalf`], [`OwnedWriteHalf`]: the halves of one
 //! - [`UnixDatagram`], which sends and receives datagrams
 //! - [`SocketAddr`], [`UCred`], [`WithFds`]: addresses, the credentials of a peer, and what is received with
 //!   descriptors
+//! - [`pipe`]: a stream in one direction
 //!
 //! Where a path is asked for, one that starts with a zero byte is a name of the abstract namespace, which has
 //! no file.
@@ -12,6 +13,7 @@ mod stream;
 mod split;
 mod listener;
 mod datagram;
+pub mod pipe;
 mod ancillary;
 mod patience;
 mod addr;

@@ -1,0 +1,9 @@
+//! Descriptors of others: of libraries, of the kernel's `eventfd(2)`, `timerfd_create(2)`, `inotify(7)` and so on.
+//!
+//! - [`async_fd`]: one that tasks wait for; [`guard`]: what a wait has found
+
+mod async_fd;
+mod guard;
+
+pub use async_fd::AsyncFd;
+pub use guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
