@@ -1,0 +1,704 @@
+//! Files, as streams and at offsets. The controls that are named were tried once each.
+
+mod common;
+
+use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Chance, Folder, block_on, byte, bytes, eventually, polls};
+use heist_fs::{AlignedBuf, File, OpenOptions};
+use heist_net::io::{
+    AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufReader, BufStream,
+    BufWriter, copy,
+};
+use heist_runtime::{Builder, spawn, yield_now};
+use heist_sync::time::{sleep, timeout};
+
+#[test]
+fn what_is_written_is_read() {
+    let folder = Folder::new();
+    block_on(async {
+        let all = bytes(300_000);
+        let mut file = File::create_new(folder.path("new")).await.unwrap();
+        file.write_all(&all[..1]).await.unwrap();
+        file.write_all(&all[1..200_001]).await.unwrap();
+        // A read sees what was written without a flush, and is behind it.
+        assert_eq!(file.read(&mut [0; 8]).await.unwrap(), 0);
+        file.write_all_owned(all[200_001..].to_vec())
+            .await
+            .0
+            .unwrap();
+        assert_eq!(file.stream_position().await.unwrap(), 300_000);
+        assert_eq!(file.metadata().await.unwrap().len(), 300_000);
+        file.rewind().await.unwrap();
+        let mut back = Vec::new();
+        file.read_to_end(&mut back).await.unwrap();
+        assert!(back == all);
+        file.sync_all().await.unwrap();
+        file.sync_data().await.unwrap();
+        let error = File::create_new(folder.path("new")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        drop(File::create(folder.path("new")).await.unwrap());
+        assert_eq!(std::fs::metadata(folder.path("new")).unwrap().len(), 0);
+    });
+}
+
+#[test]
+fn writes_of_several_slices_are_one() {
+    let folder = Folder::new();
+    block_on(async {
+        let mut file = File::create_new(folder.path("parts")).await.unwrap();
+        let parts = [&b"one"[..], b"", b"two", b"three"].map(IoSlice::new);
+        assert_eq!(file.write_vectored(&parts).await.unwrap(), 11);
+        file.set_max_buf_size(5);
+        assert_eq!(file.max_buf_size(), 5);
+        assert_eq!(file.write_vectored(&parts).await.unwrap(), 5);
+        assert_eq!(file.write(b"").await.unwrap(), 0);
+        file.flush().await.unwrap();
+        assert_eq!(
+            std::fs::read(folder.path("parts")).unwrap(),
+            b"onetwothreeonetw"
+        );
+    });
+}
+
+/// Control: `poll_seek` with the position of the kernel instead of that behind what was put back.
+#[test]
+fn seeks_from_everywhere() {
+    let folder = Folder::new();
+    let path = folder.file("numbers", bytes(100_000));
+    block_on(async {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .await
+            .unwrap();
+        let mut four = [0; 4];
+        let next = async |file: &mut File, at: usize| {
+            let mut four = [0; 4];
+            file.read_exact(&mut four).await.unwrap();
+            assert_eq!(four, [0, 1, 2, 3].map(|i| byte(at + i)));
+        };
+        assert_eq!(file.seek(SeekFrom::Start(1000)).await.unwrap(), 1000);
+        next(&mut file, 1000).await;
+        assert_eq!(file.seek(SeekFrom::Current(-4)).await.unwrap(), 1000);
+        next(&mut file, 1000).await;
+        assert_eq!(file.seek(SeekFrom::End(-8)).await.unwrap(), 99_992);
+        next(&mut file, 99_992).await;
+        // What was read ahead is not where it is.
+        file.rewind().await.unwrap();
+        let ahead = file.recv().await.unwrap().unwrap();
+        assert!(ahead.len() > 8);
+        heist_net::io::AsyncRead::unread(&mut file, ahead);
+        assert_eq!(file.stream_position().await.unwrap(), 0);
+        file.read_exact(&mut four).await.unwrap();
+        assert_eq!(file.stream_position().await.unwrap(), 4);
+        next(&mut file, 4).await;
+        assert_eq!(file.seek(SeekFrom::Current(2)).await.unwrap(), 10);
+        next(&mut file, 10).await;
+        for bad in [
+            SeekFrom::Current(-100),
+            SeekFrom::Start(u64::MAX),
+            SeekFrom::End(i64::MIN),
+        ] {
+            let error = file.seek(bad).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert_eq!(file.stream_position().await.unwrap(), 14);
+        }
+        // Behind the end there is nothing, and what is written there leaves a hole.
+        file.seek(SeekFrom::End(10)).await.unwrap();
+        assert_eq!(file.read(&mut four).await.unwrap(), 0);
+        file.write_all(b"!").await.unwrap();
+        file.flush().await.unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(
+            (whole.len(), &whole[100_000..]),
+            (100_011, &b"\0\0\0\0\0\0\0\0\0\0!"[..])
+        );
+    });
+}
+
+/// Reads, writes and seeks by chance, beside a model. Control: a write that leaves the position where it was.
+#[test]
+fn any_order_of_steps_is_as_in_a_vector() {
+    let folder = Folder::new();
+    block_on(async {
+        for seed in 0..6 {
+            let mut chance = Chance::new(seed);
+            let path = folder.path(&seed.to_string());
+            let mut file = File::create_new(&path).await.unwrap();
+            let (mut model, mut at) = (Vec::new(), 0_usize);
+            for step in 0..300_usize {
+                let size = chance.below(3000) as usize;
+                match chance.below(6) {
+                    0 => {
+                        let target = chance.below(20_000) as usize;
+                        file.seek(SeekFrom::Start(target as u64)).await.unwrap();
+                        at = target;
+                    }
+                    1 => {
+                        let by = (chance.below(4000) as i64 - 2000).max(-(at as i64));
+                        let now = file.seek(SeekFrom::Current(by)).await.unwrap();
+                        at = (at as i64 + by) as usize;
+                        assert_eq!(now, at as u64);
+                    }
+                    2 | 3 => {
+                        let what: Vec<u8> = (0..size).map(|i| byte(step + i)).collect();
+                        file.write_all(&what).await.unwrap();
+                        if size > 0 {
+                            model.resize(model.len().max(at + size), 0);
+                            model[at..at + size].copy_from_slice(&what);
+                        }
+                        at += size;
+                    }
+                    4 => {
+                        let mut into = vec![0; size];
+                        let count = file.read(&mut into).await.unwrap();
+                        let there = model.get(at..).unwrap_or_default();
+                        assert_eq!(count, size.min(there.len()));
+                        assert!(into[..count] == there[..count], "{seed} {step}");
+                        at += count;
+                    }
+                    _ => {
+                        // Looked at, and taken in part.
+                        let shown = file.fill_buf().await.unwrap();
+                        let count = shown.len().min(size);
+                        assert!(shown[..count] == model.get(at..).unwrap_or_default()[..count]);
+                        heist_net::io::AsyncBufRead::consume(&mut file, count);
+                        at += count;
+                    }
+                }
+            }
+            file.flush().await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == model);
+        }
+    });
+}
+
+/// Dropped after any number of polls a read has read nothing, and no byte is lost or comes twice. Control: a position that
+/// moves when the read is submitted.
+#[test]
+fn a_dropped_read_loses_no_position() {
+    let folder = Folder::new();
+    let path = folder.file("long", bytes(400_000));
+    block_on(async {
+        let mut file = File::open(&path).await.unwrap();
+        let mut chance = Chance::new(1);
+        let (mut at, mut dropped) = (0, 0);
+        while at < 400_000 {
+            let mut into = vec![0; 1 + chance.below(9000) as usize];
+            let patience = chance.below(3) as u32;
+            match polls(patience, file.read(&mut into)).await {
+                Some(count) => {
+                    let count = count.unwrap();
+                    assert!(
+                        into[..count]
+                            .iter()
+                            .enumerate()
+                            .all(|(i, one)| *one == byte(at + i))
+                    );
+                    at += count;
+                }
+                None => {
+                    dropped += 1;
+                    if chance.below(3) == 0 {
+                        assert_eq!(file.stream_position().await.unwrap(), at as u64);
+                    }
+                    if chance.below(3) == 0 {
+                        // It goes on in another task.
+                        file = spawn(async { file }).await.unwrap();
+                    }
+                }
+            }
+        }
+        assert!(dropped > 10, "{dropped}");
+        assert_eq!(file.read(&mut [0]).await.unwrap(), 0);
+    });
+}
+
+/// A `write` that is dropped has written nothing; one that has returned is written. Control: `poll_write` that starts before
+/// the last write has ended (it panics).
+#[test]
+fn a_dropped_write_has_written_nothing() {
+    let folder = Folder::new();
+    let path = folder.path("writes");
+    block_on(async {
+        let mut file = File::create(&path).await.unwrap();
+        let mut chance = Chance::new(2);
+        let (mut model, mut dropped) = (Vec::new(), 0);
+        for step in 0..500_usize {
+            let what: Vec<u8> = (0..1 + chance.below(5000) as usize)
+                .map(|i| byte(step * 31 + i))
+                .collect();
+            match polls(chance.below(3) as u32, file.write(&what)).await {
+                Some(count) => model.extend_from_slice(&what[..count.unwrap()]),
+                None => dropped += 1,
+            }
+        }
+        assert!(dropped > 10, "{dropped}");
+        file.flush().await.unwrap();
+        assert!(std::fs::read(&path).unwrap() == model);
+    });
+}
+
+/// Control: a `WriteBehind` without its `Drop`.
+#[test]
+fn a_file_that_is_dropped_still_writes() {
+    let folder = Folder::new();
+    block_on(async {
+        for round in 0..20 {
+            let path = folder.path(&round.to_string());
+            let mut file = File::create(&path).await.unwrap();
+            let count = file.write(&bytes(50_000)).await.unwrap();
+            drop(file);
+            let written = || std::fs::metadata(&path).unwrap().len() == count as u64;
+            eventually("the write goes on", written).await;
+        }
+    });
+}
+
+/// A cancelled task leaves the file as it is: what was accepted is written when the file is used again.
+#[test]
+fn a_file_outlives_the_task_that_used_it() {
+    let folder = Folder::new();
+    let path = folder.path("shared");
+    block_on(async {
+        let file = Arc::new(heist_sync::Mutex::new(File::create(&path).await.unwrap()));
+        let mut total = 0;
+        for round in 0..20 {
+            let (here, count) = (
+                file.clone(),
+                Arc::new(std::sync::atomic::AtomicUsize::new(0)),
+            );
+            let counts = count.clone();
+            let task = spawn(async move {
+                let mut file = here.lock().await;
+                loop {
+                    let written = file.write(&[7; 3000]).await.unwrap();
+                    counts.fetch_add(written, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+            sleep(Duration::from_micros(200 * round)).await;
+            task.cancel_and_join().await.unwrap_err();
+            total += count.load(std::sync::atomic::Ordering::SeqCst);
+        }
+        file.lock().await.flush().await.unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), total as u64);
+    });
+}
+
+#[test]
+fn appended_lines_go_to_the_end() {
+    let folder = Folder::new();
+    let path = folder.file("log", b"first\n");
+    block_on(async {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        let mut log = options.open(&path).await.unwrap();
+        let mut line = String::new();
+        log.read_line(&mut line).await.unwrap();
+        log.write_all(b"second\n").await.unwrap();
+        // Another writer comes in between.
+        log.flush().await.unwrap();
+        let mut other = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap();
+        other.write_all(b"third\n").unwrap();
+        log.write_all_owned(b"fourth\n".to_vec()).await.0.unwrap();
+        let all = "first\nsecond\nthird\nfourth\n";
+        assert_eq!(log.stream_position().await.unwrap(), all.len() as u64);
+        log.rewind().await.unwrap();
+        line.clear();
+        log.read_to_string(&mut line).await.unwrap();
+        assert_eq!(line, all);
+    });
+}
+
+#[test]
+fn options_are_those_of_open() {
+    let folder = Folder::new();
+    let path = folder.file("there", b"content");
+    block_on(async {
+        let open = |change: fn(&mut OpenOptions)| {
+            let mut options = OpenOptions::new();
+            change(&mut options);
+            let path = path.clone();
+            async move { options.open(path).await }
+        };
+        let refused: [fn(&mut OpenOptions); 3] = [
+            |_| {},
+            |options| {
+                options.read(true).create(true);
+            },
+            |options| {
+                options.read(true).truncate(true);
+            },
+        ];
+        for change in refused {
+            assert_eq!(
+                open(change).await.unwrap_err().kind(),
+                ErrorKind::InvalidInput
+            );
+        }
+        let none = File::open(folder.path("none")).await.unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::NotFound);
+        let zero = File::open("a\0b").await.unwrap_err();
+        assert_eq!(zero.kind(), ErrorKind::InvalidInput);
+        let mut file = open(|options| {
+            options.write(true);
+        })
+        .await
+        .unwrap();
+        file.write_all(b"C").await.unwrap();
+        file.flush().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"Content");
+        // Opened for writing only: reading says so, and goes on saying it.
+        for _ in 0..2 {
+            assert_eq!(
+                file.read(&mut [0]).await.unwrap_err().raw_os_error(),
+                Some(9)
+            );
+        }
+        let mut made = OpenOptions::new();
+        made.write(true).create_new(true).mode(0o600);
+        let made = made.open(folder.path("made")).await.unwrap();
+        assert_eq!(
+            made.metadata().await.unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        made.set_permissions(std::fs::Permissions::from_mode(0o640))
+            .await
+            .unwrap();
+        assert_eq!(
+            made.metadata().await.unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        made.set_len(1234).await.unwrap();
+        assert_eq!(made.metadata().await.unwrap().len(), 1234);
+    });
+}
+
+/// The error of a write in the background is told once, by the next call, and the position is where it stopped.
+#[test]
+fn errors_of_writes_are_told_once() {
+    block_on(async {
+        let mut full = OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .await
+            .unwrap();
+        for _ in 0..3 {
+            assert_eq!(full.write(b"never").await.unwrap(), 5);
+            let error = full.flush().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            full.flush().await.unwrap();
+        }
+        full.write_all(b"never").await.unwrap();
+        assert_eq!(
+            full.write(b"again").await.unwrap_err().kind(),
+            ErrorKind::StorageFull
+        );
+        full.write_all(b"never").await.unwrap();
+        assert_eq!(
+            full.sync_all().await.unwrap_err().kind(),
+            ErrorKind::StorageFull
+        );
+        full.flush().await.unwrap();
+        assert_eq!(full.stream_position().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn many_tasks_read_and_write_at_offsets() {
+    let folder = Folder::new();
+    let path = folder.path("blocks");
+    block_on(async {
+        let file = Arc::new(File::create_new(&path).await.unwrap());
+        let writers: Vec<_> = (0..32_usize)
+            .map(|block| {
+                let file = file.clone();
+                spawn(async move {
+                    let at = block * 5000;
+                    let what: Vec<u8> = (at..at + 5000).map(byte).collect();
+                    let (written, what) = file.write_all_at(what, at as u64).await;
+                    written.unwrap();
+                    let (read, back) = file.read_exact_at(vec![0; 5000], at as u64).await;
+                    read.unwrap();
+                    assert!(back == what);
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap() == bytes(160_000));
+        let (read, tail) = file.read_at(Vec::with_capacity(100), 159_990).await;
+        assert_eq!((read.unwrap(), tail.len()), (10, 10));
+        let (read, tail) = file.read_exact_at(Vec::with_capacity(100), 159_990).await;
+        assert_eq!(
+            (read.unwrap_err().kind(), tail.len()),
+            (ErrorKind::UnexpectedEof, 10)
+        );
+        let (read, _) = file.read_at(vec![0; 1], u64::MAX).await;
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidInput);
+        let (written, _) = file.write_at(vec![0; 1], u64::MAX).await;
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::InvalidInput);
+        let parts = vec![vec![0; 3], Vec::new(), vec![0; 5]];
+        let (read, parts) = file.read_vectored_at(parts, 7).await;
+        assert_eq!(
+            (read.unwrap(), parts.concat()),
+            (8, (7..15).map(byte).collect())
+        );
+        let (written, _) = file.write_vectored_at(vec![&b"ab"[..], b"c"], 8).await;
+        assert_eq!(written.unwrap(), 3);
+        let (_, back) = file.read_at(vec![0; 5], 7).await;
+        assert_eq!(back, [byte(7), b'a', b'b', b'c', byte(11)]);
+    });
+}
+
+#[test]
+fn direct_reads_and_writes() {
+    let folder = Folder::new();
+    let path = folder.path("direct");
+    // Not of the crates that are here: 0o40000 on x86-64, another number elsewhere.
+    let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+    block_on(async {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .custom_flags(direct);
+        let file = match options.open(&path).await {
+            Ok(file) => file,
+            Err(error) => {
+                eprintln!("skipped: the file system has no direct I/O ({error})");
+                return;
+            }
+        };
+        let mut block = AlignedBuf::new(8192);
+        block.extend_from_slice(&bytes(8192));
+        file.write_all_at(block, 4096).await.0.unwrap();
+        let (read, back) = file.read_exact_at(AlignedBuf::new(8192), 4096).await;
+        read.unwrap();
+        assert!(*back == *bytes(8192));
+        let (read, back) = file.read_at(back, 0).await;
+        assert_eq!((read.unwrap(), back[0]), (8192, 0));
+    });
+}
+
+#[test]
+fn readers_and_writers_of_others_work_on_files() {
+    let folder = Folder::new();
+    let path = folder.path("text");
+    block_on(async {
+        let mut writer = BufWriter::new(File::create(&path).await.unwrap());
+        for i in 0..2000 {
+            writer
+                .write_all(format!("line {i}\n").as_bytes())
+                .await
+                .unwrap();
+        }
+        assert_eq!(writer.stream_position().await.unwrap(), 18_890);
+        writer.flush().await.unwrap();
+        let mut lines = File::open(&path).await.unwrap().lines();
+        for i in 0..2000 {
+            let line = lines.next_line().await.unwrap();
+            assert_eq!(line, Some(format!("line {i}")));
+        }
+        assert_eq!(lines.next_line().await.unwrap(), None);
+
+        let mut reader = BufReader::new(File::open(&path).await.unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).await.unwrap();
+        assert_eq!(reader.stream_position().await.unwrap(), 7);
+        reader.seek(SeekFrom::Current(7)).await.unwrap();
+        line.clear();
+        reader.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "line 2\n");
+
+        let both = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .await
+            .unwrap();
+        let mut both = BufStream::new(both);
+        both.write_all(b"LINE").await.unwrap();
+        both.seek(SeekFrom::Start(0)).await.unwrap();
+        line.clear();
+        both.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "LINE 0\n");
+
+        let mut from = File::open(&path).await.unwrap();
+        let mut to = File::create(folder.path("copy")).await.unwrap();
+        assert_eq!(copy(&mut from, &mut to).await.unwrap(), 18_890);
+        assert_eq!(
+            std::fs::read(folder.path("copy")).unwrap(),
+            std::fs::read(&path).unwrap()
+        );
+    });
+}
+
+/// Control: `try_into_std` without `publish_position`.
+#[test]
+fn files_become_those_of_the_standard_library_and_back() {
+    let folder = Folder::new();
+    let path = folder.path("std");
+    block_on(async {
+        let mut file = File::create_new(&path).await.unwrap();
+        file.write_all(&bytes(60_000)).await.unwrap();
+        let mut std = file.into_std().await;
+        assert_eq!(std.stream_position().unwrap(), 60_000);
+        assert_eq!(std.metadata().unwrap().len(), 60_000);
+        std.seek(SeekFrom::Start(100)).unwrap();
+
+        let mut file = File::from(std);
+        let mut four = [0; 4];
+        file.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [100, 101, 102, 103].map(byte));
+        let mut clone = file.try_clone().await.unwrap();
+        clone.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [104, 105, 106, 107].map(byte));
+        file.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [104, 105, 106, 107].map(byte));
+        // Read ahead, and a read that nobody has waited for: the position is that of the program.
+        file.fill_buf().await.unwrap();
+        let mut std = file.try_into_std().unwrap();
+        std.read_exact(&mut four).unwrap();
+        assert_eq!(four, [108, 109, 110, 111].map(byte));
+        let mut file = File::from_std(std);
+        file.seek(SeekFrom::Start(50_000)).await.unwrap();
+        for patience in [1, 2] {
+            let _ = polls(patience, file.read(&mut [0; 3])).await;
+            file.seek(SeekFrom::Start(50_000)).await.unwrap();
+        }
+        assert_eq!(file.into_std().await.stream_position().unwrap(), 50_000);
+
+        // One that writes is given back.
+        let mut file = File::create(&path).await.unwrap();
+        file.write_all(&bytes(60_000)).await.unwrap();
+        if let Err(back) = file.try_into_std() {
+            back.into_std().await;
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 60_000);
+    });
+}
+
+/// A file without a position: what comes is read in order, and a read that is dropped takes nothing.
+#[test]
+fn pipes_with_a_name_are_files_too() {
+    let folder = Folder::new();
+    let path = folder.path("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    block_on(async {
+        // Each waits for the other, on threads of the kernel's.
+        let reads = spawn(File::open(path.clone()));
+        let mut writer = OpenOptions::new().write(true).open(&path).await.unwrap();
+        let mut reader = reads.await.unwrap().unwrap();
+        assert_eq!(
+            reader.seek(SeekFrom::Start(1)).await.unwrap_err().kind(),
+            ErrorKind::NotSeekable
+        );
+        let mut three = [0; 3];
+        timeout(Duration::from_millis(5), reader.read(&mut three))
+            .await
+            .unwrap_err();
+        assert!(polls(2, reader.read(&mut three)).await.is_none());
+        writer.write_all(b"abcdef").await.unwrap();
+        writer.flush().await.unwrap();
+        for expected in [b"abc", b"def"] {
+            reader.read_exact(&mut three).await.unwrap();
+            assert_eq!(&three, expected);
+        }
+        // More than fits, while the other end is asleep.
+        let sends = spawn(async move {
+            writer.write_all(&bytes(200_000)).await.unwrap();
+            writer.write_all_owned(bytes(100_000)).await.0.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        sleep(Duration::from_millis(5)).await;
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).await.unwrap();
+        assert!(all[..200_000] == bytes(200_000) && all[200_000..] == bytes(100_000));
+        sends.await.unwrap();
+    });
+}
+
+/// What the kernel makes up as it is read, and says is empty.
+#[test]
+fn files_without_a_size_are_read_to_their_end() {
+    block_on(async {
+        let mut text = String::new();
+        let mut file = File::open("/proc/self/status").await.unwrap();
+        file.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("Name:") && text.ends_with('\n'));
+        let mut zeros = File::open("/dev/zero").await.unwrap();
+        let mut some = [1; 100];
+        zeros.read_exact(&mut some).await.unwrap();
+        assert_eq!(some, [0; 100]);
+        let folder = File::open("/proc")
+            .await
+            .unwrap()
+            .read(&mut some)
+            .await
+            .unwrap_err();
+        assert_eq!(folder.kind(), ErrorKind::IsADirectory);
+    });
+}
+
+#[test]
+fn a_file_goes_from_one_runtime_to_the_next() {
+    let folder = Folder::new();
+    let path = folder.path("moves");
+    let mut file = block_on(async {
+        let mut file = File::create_new(&path).await.unwrap();
+        file.write_all(b"one, ").await.unwrap();
+        file
+    });
+    block_on(async {
+        file.write_all(b"two").await.unwrap();
+        file.rewind().await.unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "one, two");
+    });
+    drop(file);
+}
+
+#[test]
+fn one_worker_is_enough() {
+    let folder = Folder::new();
+    let path = folder.file("big", bytes(500_000));
+    let runtime = Builder::new().worker_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                spawn(async move {
+                    let mut all = Vec::new();
+                    let mut file = File::open(path).await.unwrap();
+                    while let Some(bytes) = file.recv().await.unwrap() {
+                        all.extend_from_slice(&bytes);
+                        yield_now().await;
+                    }
+                    all
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.await.unwrap() == bytes(500_000));
+        }
+    });
+}
