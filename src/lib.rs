@@ -54,6 +54,21 @@
 //! .unwrap();
 //! ```
 //!
+//! [`fs`] has files, [`process`] programs:
+//!
+//! ```
+//! use heist::io::AsyncBufReadExt;
+//! use heist::process::Command;
+//!
+//! heist::block_on(async {
+//!     let mut lines = heist::fs::File::open("/proc/self/status").await?.lines();
+//!     assert!(lines.next_line().await?.unwrap().starts_with("Name:"));
+//!     assert_eq!(Command::new("echo").arg("hello").output().await?.stdout, b"hello\n");
+//!     Ok::<(), std::io::Error>(())
+//! })
+//! .unwrap();
+//! ```
+//!
 //! [`net::http`] fetches, [`Builder`] configures, [`RuntimeMetrics`] counts, and [`ops`] is the layer below.
 //!
 //! For those who know another runtime there is a page each: [coming from
@@ -62,7 +77,7 @@
 //! # Cancel safety
 //!
 //! Dropping a future of Heist never leaks or corrupts anything; each says whether it loses anything. See
-//! the sections of the same name in [`ops`], [`sync`] and [`net`].
+//! the sections of the same name in [`ops`], [`sync`], [`net`], [`fs`] and [`process`].
 //!
 //! # Requirements
 //!
@@ -70,7 +85,7 @@
 //!
 //! # Features
 //!
-//! `sync`, `net` and `macros`, the attributes [`main`] and [`test`](macro@test) (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
+//! `sync`, `net`, `fs`, `process` and `macros`, the attributes [`main`] and [`test`](macro@test) (default); `test-util`, a clock that tests pause and advance; `tracing`, events of the
 //! runtime for the `tracing` crate, under the targets `heist::runtime`, `heist::worker`, `heist::task`,
 //! `heist::driver` and `heist::blocking` (`heist-runtime` says which); `futures-io`, `tokio` and `hyper`,
 //! the traits of those libraries for Heist's readers and writers (`io::Compat`), with `hyper` also an HTTP server
@@ -115,11 +130,17 @@ pub use heist_runtime::time;
 #[cfg(feature = "net")]
 pub use heist_net::{self as net, io};
 
+#[cfg(feature = "fs")]
+pub use heist_fs as fs;
+
+#[cfg(feature = "process")]
+pub use heist_process as process;
+
 #[cfg(feature = "macros")]
 pub use heist_macros::{main, test};
 
 // Their examples use everything.
-#[cfg(all(feature = "sync", feature = "net", feature = "macros"))]
+#[cfg(all(feature = "fs", feature = "process", feature = "macros"))]
 pub mod guides;
 
 #[doc(hidden)]

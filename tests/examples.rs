@@ -1,4 +1,4 @@
-//! The servers among the examples, each run as a program and talked to by clients.
+//! The servers among the examples, each run as a program and talked to by clients; and one that runs programs itself.
 //!
 //! `cargo build --examples --features hyper,signal` has to come first when a choice of tests is run, as for `chapters`.
 
@@ -24,15 +24,7 @@ struct Program {
 impl Program {
     /// Starts an example, whose first argument is the address, and waits until it listens.
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let test = std::env::current_exe().expect("this program");
-        let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-        let program = profile.join("examples").join(name);
-        assert!(
-            program.exists(),
-            "{} is missing: `cargo build --examples --features hyper,signal` has to come first",
-            program.display()
-        );
-        let mut child = Command::new(program)
+        let mut child = Command::new(program(name))
             .arg("127.0.0.1:0")
             .args(arguments)
             .stdout(Stdio::piped())
@@ -91,6 +83,19 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where an example is.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this program");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let program = profile.join("examples").join(name);
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo build --examples --features hyper,signal` has to come first",
+        program.display()
+    );
+    program
 }
 
 /// What curl prints, if it is installed.
@@ -467,4 +472,45 @@ fn metrics_exporter() {
     assert!(families > 10);
     assert!(page.contains("\nhttp_requests_total 2\n"), "{page}");
     assert!(page.contains("heist_polls_total{worker=\"0\"} "), "{page}");
+}
+
+/// What the example prints, and what it complains of, when it is given that input.
+fn pipeline(arguments: &str, input: &[u8]) -> (String, String) {
+    let mut child = Command::new(program("process_pipeline"))
+        .args(arguments.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let (mut stdin, input) = (child.stdin.take().expect("it is piped"), input.to_vec());
+    // It may have seen enough before the end.
+    let feeding = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("it ends");
+    feeding.join().expect("the thread does not panic");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn process_pipeline() {
+    let _watchdog = Watchdog::new("process_pipeline", 60);
+    let (printed, complaint) = pipeline("sort | uniq -c", b"b\na\nb\n");
+    let words: Vec<_> = printed.split_whitespace().collect();
+    assert_eq!(words, ["1", "1", "a", "2", "2", "b"], "{complaint}");
+    // More than any pipe holds, to one that wants little of it.
+    let much = "x\n".repeat(500_000);
+    let (printed, complaint) = pipeline("cat | head -n 2", much.as_bytes());
+    assert_eq!(printed, "   1  x\n   2  x\n", "{complaint}");
+    let (printed, _) = pipeline("cat | tail -n 1", much.as_bytes());
+    assert_eq!(printed, "   1  x\n");
+    let (printed, complaint) = pipeline("cat | false", b"");
+    assert!(
+        printed.is_empty() && complaint.starts_with("program 2: exit status: 1"),
+        "{complaint}"
+    );
+    let (_, complaint) = pipeline("cat |", b"");
+    assert!(complaint.contains("usage"), "{complaint}");
+    let (_, complaint) = pipeline("cat | no-such-program", b"");
+    assert!(complaint.contains("NotFound"), "{complaint}");
 }
