@@ -7,6 +7,7 @@ use std::{
     mem,
     net::SocketAddr,
     os::fd::AsRawFd,
+    path::PathBuf,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -15,7 +16,10 @@ use std::{
 
 use ::compio::{
     BufResult, fs,
-    io::{AsyncRead as _, AsyncReadAt as _, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{
+        AsyncRead as _, AsyncReadAt as _, AsyncReadExt as _, AsyncWriteAtExt as _,
+        AsyncWriteExt as _,
+    },
     net::{TcpListener, TcpSocket, TcpStream},
     runtime::{self, JoinError, Runtime},
     time,
@@ -269,6 +273,26 @@ impl Contestant for Compio {
             let length = result.expect("it is a file");
             assert_eq!(length, block.len(), "the file is long enough");
             block
+        })
+    }
+
+    fn read_file(path: PathBuf) -> impl Future<Output = Vec<u8>> + Send {
+        Bound::new(async move { fs::read(path).await.expect("the file is there") })
+    }
+
+    fn write_file(
+        path: PathBuf,
+        piece: &'static [u8],
+        count: usize,
+    ) -> impl Future<Output = ()> + Send {
+        Bound::new(async move {
+            let mut file = fs::File::create(path).await.expect("a new name");
+            for index in 0..count {
+                let at = (index * piece.len()) as u64;
+                let BufResult(written, _) = file.write_all_at(piece, at).await;
+                written.expect("there is room");
+            }
+            file.close().await.expect("it is a file");
         })
     }
 }

@@ -14,9 +14,11 @@
 
 use std::{
     fmt::Debug,
-    fs::File,
+    fs::{self, File},
     future::Future,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -233,4 +235,24 @@ pub trait Contestant: Sized + 'static {
         block: Self::Block,
         offset: u64,
     ) -> impl Future<Output = Self::Block> + Send;
+
+    /// Opens the file at `path`, reads all of it, and closes it. Without more, the worker does so itself.
+    fn read_file(path: PathBuf) -> impl Future<Output = Vec<u8>> + Send {
+        async move { fs::read(path).expect("the file is there") }
+    }
+
+    /// Creates a file at `path`, writes `piece` to it `count` times, one write after the other, until the kernel has
+    /// everything, and closes it. Without more, the worker does so itself.
+    fn write_file(
+        path: PathBuf,
+        piece: &'static [u8],
+        count: usize,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            let mut file = File::create(path).expect("a new name");
+            for _ in 0..count {
+                file.write_all(piece).expect("there is room");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::{
     future::Future,
     mem,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -253,6 +254,25 @@ impl Contestant for Monoio {
             let length = result.expect("it is a file");
             assert_eq!(length, block.len(), "the file is long enough");
             block
+        })
+    }
+
+    fn read_file(path: PathBuf) -> impl Future<Output = Vec<u8>> + Send {
+        Bound::new(async move { fs::read(path).await.expect("the file is there") })
+    }
+
+    fn write_file(
+        path: PathBuf,
+        piece: &'static [u8],
+        count: usize,
+    ) -> impl Future<Output = ()> + Send {
+        Bound::new(async move {
+            let file = fs::File::create(path).await.expect("a new name");
+            for index in 0..count {
+                let (written, _) = file.write_all_at(piece, (index * piece.len()) as u64).await;
+                written.expect("there is room");
+            }
+            file.close().await.expect("it is a file");
         })
     }
 }

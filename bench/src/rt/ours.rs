@@ -2,11 +2,12 @@
 
 use std::{
     fmt, fs::File, future::Future, marker::PhantomData, net::SocketAddr, os::fd::OwnedFd,
-    time::Duration,
+    path::PathBuf, time::Duration,
 };
 
 use heist::{
-    Builder, RingProfile, Runtime,
+    Builder, RingProfile, Runtime, fs,
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     ops::{self, SharedFd},
     sync::{Semaphore, oneshot},
@@ -219,5 +220,17 @@ impl<P: Profile> Contestant for Heist<P> {
             "the file is long enough"
         );
         buffer
+    }
+
+    async fn read_file(path: PathBuf) -> Vec<u8> {
+        fs::read(path).await.expect("the file is there")
+    }
+
+    async fn write_file(path: PathBuf, piece: &'static [u8], count: usize) {
+        let mut file = fs::File::create(path).await.expect("a new name");
+        for _ in 0..count {
+            file.write_all(piece).await.expect("there is room");
+        }
+        file.flush().await.expect("there is room");
     }
 }

@@ -8,6 +8,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     os::unix::fs::FileExt,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use ::smol::{
-    Executor, Task, Timer, channel, future,
+    Executor, Task, Timer, channel, fs, future,
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     lock::Semaphore,
     net::{TcpListener, TcpStream},
@@ -229,5 +230,17 @@ impl Contestant for Smol {
         let file = Arc::clone(file);
         let read = unblock(move || file.read_exact_at(&mut block, offset).map(|()| block));
         read.await.expect("the file is long enough")
+    }
+
+    async fn read_file(path: PathBuf) -> Vec<u8> {
+        fs::read(path).await.expect("the file is there")
+    }
+
+    async fn write_file(path: PathBuf, piece: &'static [u8], count: usize) {
+        let mut file = fs::File::create(path).await.expect("a new name");
+        for _ in 0..count {
+            file.write_all(piece).await.expect("there is room");
+        }
+        file.flush().await.expect("there is room");
     }
 }

@@ -1,11 +1,12 @@
 //! tokio, with either of its schedulers.
 
 use std::{
-    fmt, fs::File, future::Future, net::SocketAddr, os::unix::fs::FileExt, sync::Arc,
-    time::Duration,
+    fmt, fs::File, future::Future, net::SocketAddr, os::unix::fs::FileExt, path::PathBuf,
+    sync::Arc, time::Duration,
 };
 
 use ::tokio::{
+    fs,
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     runtime::{Builder, Handle, Runtime},
@@ -315,5 +316,17 @@ impl<L: Flavour> Contestant for Tokio<L> {
             .await
             .expect("the closure does not panic");
         read.expect("the file is long enough")
+    }
+
+    async fn read_file(path: PathBuf) -> Vec<u8> {
+        fs::read(path).await.expect("the file is there")
+    }
+
+    async fn write_file(path: PathBuf, piece: &'static [u8], count: usize) {
+        let mut file = fs::File::create(path).await.expect("a new name");
+        for _ in 0..count {
+            file.write_all(piece).await.expect("there is room");
+        }
+        file.flush().await.expect("there is room");
     }
 }

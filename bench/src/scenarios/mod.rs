@@ -2,7 +2,7 @@
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
 //! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`low_rate`], [`idle`],
-//! [`storm`]. HTTP clients: `crawl` (feature `http-clients`). Files: [`files`].
+//! [`storm`]. HTTP clients: `crawl` (feature `http-clients`). Files: [`files`], [`small_files`].
 //! Locks and channels: [`semaphore`], [`mutex`], [`mpsc`], [`oneshot`], [`notify`], [`watch`], [`broadcast`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it;
 //! `beside`, tasks that compute meanwhile; `countdown`, to wait for many tasks.
@@ -28,6 +28,7 @@ pub mod storm;
 #[cfg(feature = "http-clients")]
 pub mod crawl;
 pub mod files;
+pub mod small_files;
 pub mod semaphore;
 pub mod mutex;
 pub mod mpsc;
@@ -59,6 +60,7 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         #[cfg(feature = "http-clients")]
         crawl::list,
         files::list,
+        small_files::list,
         semaphore::list,
         mutex::list,
         mpsc::list,
