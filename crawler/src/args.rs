@@ -9,6 +9,8 @@ use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue};
 
+#[cfg(feature = "redis")]
+use crate::RedisFrontier;
 use crate::{DelayRange, PageUrl, Reach, config, options};
 
 /// Longest time that a page may be given.
@@ -26,6 +28,8 @@ Examples:
           An archive of a site, also of what only its sitemap names
   heist-crawl https://example.org/ --journal site.journal --output pages.jsonl
           The same command once more goes on after Ctrl-C, a crash, or kill -9
+  heist-crawl https://example.org/ --frontier redis://10.0.0.1/ --output pages-$(hostname).jsonl
+          A crawl that any number of machines share: start the same on each of them
   heist-crawl --config nightly.toml --quiet --summary-json -
           Flags from a file of lines such as `max-pages = 500`; the command line counts more
 
@@ -208,6 +212,29 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub warc: Option<PathBuf>,
 
+    /// Share the crawl with other machines: `redis://host:port/database`, `redis+unix:///path`, or `env:VAR`
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL", value_parser = frontier, requires = "urls", conflicts_with = "journal",
+          help_heading = "Many machines")]
+    pub frontier: Option<RedisFrontier>,
+
+    /// The name of the shared crawl: the same name goes on, another one begins anew
+    #[cfg(feature = "redis")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "crawl",
+        requires = "frontier",
+        help_heading = "Many machines"
+    )]
+    pub frontier_name: String,
+
+    /// Seconds after which others take over what a crawler had that is not heard of, 1 to 3600
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = lease, requires = "frontier",
+          help_heading = "Many machines")]
+    pub frontier_lease: Duration,
+
     /// Note what was found and done in FILE; if it exists, go on from there
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub journal: Option<PathBuf>,
@@ -319,6 +346,24 @@ fn header(text: &str) -> Result<String, String> {
     match http::HeaderValue::from_str(text) {
         Ok(_) if !text.is_empty() => Ok(text.to_owned()),
         _ => Err("it must be one line of visible characters".to_owned()),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn frontier(text: &str) -> Result<RedisFrontier, String> {
+    let url = match text.strip_prefix("env:") {
+        Some(name) => std::env::var(name)
+            .map_err(|_| format!("the environment has no variable `{name}` of text"))?,
+        None => text.to_owned(),
+    };
+    RedisFrontier::new(&url).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "redis")]
+fn lease(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Ok(time) if (1..=3600).contains(&time.as_secs()) => Ok(time),
+        _ => Err("the time must be from 1 second to an hour".to_owned()),
     }
 }
 

@@ -15,11 +15,20 @@ pub struct BuildError(Fault);
 enum Fault {
     Client(http::Error),
     Journal(PathBuf, io::Error),
+    Frontier(&'static str),
 }
 
 impl BuildError {
     pub(crate) fn client(error: http::Error) -> Self {
         Self(Fault::Client(error))
+    }
+
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "without Redis no frontier is shared")
+    )]
+    pub(crate) fn frontier(reason: &'static str) -> Self {
+        Self(Fault::Frontier(reason))
     }
 
     pub(crate) fn journal(path: PathBuf, error: io::Error) -> Self {
@@ -34,6 +43,7 @@ impl fmt::Display for BuildError {
             Fault::Journal(path, error) => {
                 write!(f, "cannot use the journal `{}`: {error}", path.display())
             }
+            Fault::Frontier(reason) => f.write_str(reason),
         }
     }
 }
@@ -43,6 +53,7 @@ impl Error for BuildError {
         match &self.0 {
             Fault::Client(error) => Some(error),
             Fault::Journal(_, error) => Some(error),
+            Fault::Frontier(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use heist::CancelToken;
-use heist::net::http::{Client, Response};
+use heist::net::http::Response;
 use heist::time::Instant;
 use http::{HeaderMap, StatusCode};
 use url::Url;
@@ -19,20 +19,24 @@ use crate::links::directives;
 use crate::scope::Scope;
 use crate::sitemap::SitemapReader;
 use crate::store::{Link, Store};
+use crate::wire::Wire;
 use crate::{Failure, FailureKind, Job, LinkExtractor, Links, Page, PageUrl, Record};
 
 /// Redirects followed in a row; RFC 9110 leaves the number open, browsers stop at 20.
 const MAX_REDIRECTS: u8 = 10;
+
+/// What a page is best sent as.
+const ACCEPT: &str = "text/html,application/xhtml+xml,*/*;q=0.5";
 
 pub(crate) type PageHandler = Box<dyn Fn(&Page) + Send + Sync>;
 pub(crate) type LinkHandler = Box<dyn Fn(Link<'_>) -> bool + Send + Sync>;
 
 /// What every fetch of a crawl shares.
 pub(crate) struct Fetcher {
-    pub(crate) client: Client,
+    pub(crate) wire: Wire,
     pub(crate) scope: Scope,
     pub(crate) max_body: u64,
-    pub(crate) budget: ByteBudget,
+    pub(crate) budget: Arc<ByteBudget>,
     /// Cancelled when it is spent.
     pub(crate) spent: CancelToken,
     pub(crate) stores: Vec<Arc<dyn Store>>,
@@ -169,13 +173,7 @@ impl Fetcher {
         draft: &mut Draft,
     ) -> Result<(), Failure> {
         let url = job.url.to_url();
-        let mut response = self
-            .client
-            .get(job.url.as_str())
-            .header("accept", "text/html,application/xhtml+xml,*/*;q=0.5")
-            .send()
-            .await
-            .map_err(|error| Failure::from(&error))?;
+        let mut response = self.wire.get(job.url.as_str(), Some(ACCEPT)).await?;
         let status = response.status();
         record.status = Some(status.as_u16());
         draft.server = response.remote_addr();
@@ -277,7 +275,7 @@ impl Fetcher {
                 Err(error) => break Err(body_failure(&error)),
             };
             decoded += chunk.len() as u64;
-            if let Err(failure) = self.count(response.received_bytes(), record) {
+            if let Err(failure) = self.count(response.received_bytes(), record).await {
                 break Err(failure);
             }
             if decoded.max(record.content_length) > self.max_body {
@@ -315,9 +313,9 @@ impl Fetcher {
     }
 
     /// Counts what has arrived, as far as the crawl may have it.
-    fn count(&self, received: u64, record: &mut Record) -> Result<(), Failure> {
+    async fn count(&self, received: u64, record: &mut Record) -> Result<(), Failure> {
         let more = received.saturating_sub(record.content_length);
-        let granted = self.budget.take(more);
+        let granted = self.budget.draw(more).await;
         record.content_length += granted;
         if granted < more {
             return Err(out_of_bytes());

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use heist::net::http::{Client, Response};
+use heist::net::http::Response;
 use heist::net::lookup_host;
 use heist::time::sleep;
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 use crate::fetch::{describe, header, retry_after};
 use crate::hosts::{Outcome, Rules};
 use crate::robots::MAX_ROBOTS;
+use crate::wire::Wire;
 use crate::{Failure, FailureKind, PageUrl, Robots};
 
 /// Redirects of a `robots.txt` that are followed (RFC 9309, section 2.3.1.2).
@@ -37,11 +38,11 @@ pub(crate) async fn locate(origin: &str) -> Option<IpAddr> {
 }
 
 /// What a host allows to `agent`, and how the last request for it ended.
-pub(crate) async fn rules(client: &Client, origin: &str, agent: &str) -> (Rules, Outcome) {
+pub(crate) async fn rules(wire: &Wire, origin: &str, agent: &str) -> (Rules, Outcome) {
     let mut tries = 0;
     loop {
         tries += 1;
-        match robots(client, origin, agent).await {
+        match robots(wire, origin, agent).await {
             Ok(answer) => return answer,
             Err(failure) if tries == TRIES => {
                 let message = format!("robots.txt: {}", failure.message());
@@ -61,14 +62,10 @@ fn rules_of(robots: Robots, failure: Option<Failure>) -> Rules {
 }
 
 /// Fetches a `robots.txt`, and says what its absence means.
-async fn robots(client: &Client, origin: &str, agent: &str) -> Result<(Rules, Outcome), Failure> {
+async fn robots(wire: &Wire, origin: &str, agent: &str) -> Result<(Rules, Outcome), Failure> {
     let mut url = format!("{origin}/robots.txt");
     for _ in 0..=MAX_REDIRECTS {
-        let mut response = client
-            .get(&*url)
-            .send()
-            .await
-            .map_err(|error| Failure::from(&error))?;
+        let mut response = wire.get(&url, None).await?;
         let status = response.status();
         let busy = matches!(status.as_u16(), 429 | 503);
         let pause = header(&response, "retry-after").and_then(retry_after);

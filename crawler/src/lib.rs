@@ -41,6 +41,7 @@
 //!   at a time than [`CrawlerBuilder::concurrency`].
 //! - Memory is bounded: pages that wait go to the disk, and a page that was seen costs 10 to 16 bytes.
 //! - Nothing is lost: with a [journal](CrawlerBuilder::journal) it goes on after kill -9.
+//! - It runs on many machines, with the feature `redis`, which is on by default ([`CrawlerBuilder::shared`]).
 //! - It ends by itself, and [`StopHandle`] ends it sooner.
 //! - It stays on the hosts of its seeds ([`Reach`]), also across redirects.
 //!
@@ -58,10 +59,11 @@
 //! | `warc` | a store: web archives |
 //! | `hosts` | whose turn it is |
 //! | `options` | what a crawl is told before it starts |
-//! | `budget`, `fetch` | one page, from request to record |
+//! | `budget`, `wire`, `fetch` | one page, from request to record |
 //! | `greet` | the first questions to a host |
 //! | `journal` | what outlives the process |
 //! | `mailbox` | the way from the fetches to the loop |
+//! | `shared` | a frontier that many crawlers have together |
 //! | `crawler` | the loop |
 //! | `site` | the embedded site and its server |
 //! | `report` | figures about a crawl, and a page of charts |
@@ -84,10 +86,16 @@ mod hosts;
 mod error;
 mod options;
 mod budget;
+mod wire;
 mod fetch;
 mod greet;
 mod journal;
 mod mailbox;
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "without Redis no frontier is shared")
+)]
+mod shared;
 mod crawler;
 mod site;
 mod report;
@@ -115,7 +123,11 @@ pub use self::record::{Failure, FailureKind, Record, UnknownKind};
 pub use self::report::Statistics;
 pub use self::robots::{MAX_ROBOTS, Robots};
 pub use self::scope::Reach;
+#[cfg(feature = "redis")]
+pub use self::shared::RedisFrontier;
 pub use self::site::{DelayRange, DelayRangeError, Site, SiteServer};
 pub use self::store::{Link, Store, StoreFuture};
 pub use self::summary::{End, Summary};
 pub use self::warc::WarcStore;
+#[cfg(feature = "tower")]
+pub use self::wire::{BoxError, FetchService};

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use heist::sync::oneshot;
+
 use crate::{Record, journal_records};
 
 /// Lines that may wait for the writer.
@@ -35,8 +37,16 @@ const QUEUE: usize = 1024;
 /// ```
 #[derive(Debug)]
 pub struct JsonLines<W> {
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Entry>,
     writer: JoinHandle<io::Result<W>>,
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+enum Entry {
+    Line(Vec<u8>),
+    /// To say when everything before it is written.
+    Flush(oneshot::Sender<()>),
 }
 
 impl JsonLines<File> {
@@ -81,12 +91,35 @@ impl<W: Write + Send + 'static> JsonLines<W> {
     pub async fn write(&mut self, record: &Record) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        match self.queue.try_send(line) {
+        self.send(Entry::Line(line)).await
+    }
+
+    /// Waits until all records so far have reached the target.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`write`](Self::write).
+    pub async fn flush(&mut self) -> io::Result<()> {
+        let (done, is_done) = oneshot::channel();
+        self.send(Entry::Flush(done)).await?;
+        is_done.await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    async fn send(&mut self, entry: Entry) -> io::Result<()> {
+        match self.queue.try_send(entry) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(TrySendError::Full(line)) => {
+            Err(TrySendError::Full(entry)) => {
                 let queue = self.queue.clone();
-                heist::spawn_blocking(move || queue.send(line))
+                heist::spawn_blocking(move || queue.send(entry))
                     .await
                     .map_err(|error| io::Error::other(error.to_string()))?
                     .map_err(|_| io::ErrorKind::BrokenPipe.into())
@@ -108,21 +141,28 @@ impl<W: Write + Send + 'static> JsonLines<W> {
 }
 
 /// The writer's thread: batches while there is more, flushes when there is not.
-fn write_lines<W: Write>(target: W, lines: &Receiver<Vec<u8>>) -> io::Result<W> {
+fn write_lines<W: Write>(target: W, lines: &Receiver<Entry>) -> io::Result<W> {
     let mut target = BufWriter::with_capacity(64 << 10, target);
     loop {
-        let line = match lines.try_recv() {
-            Ok(line) => line,
+        let entry = match lines.try_recv() {
+            Ok(entry) => entry,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 target.flush()?;
                 match lines.recv() {
-                    Ok(line) => line,
+                    Ok(entry) => entry,
                     Err(_) => break,
                 }
             }
         };
-        target.write_all(&line)?;
+        match entry {
+            Entry::Line(line) => target.write_all(&line)?,
+            Entry::Flush(done) => {
+                target.flush()?;
+                // Whoever has asked may have gone.
+                let _ = done.send(());
+            }
+        }
     }
     target.into_inner().map_err(io::IntoInnerError::into_error)
 }

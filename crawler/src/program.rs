@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory;
@@ -22,6 +22,9 @@ use crate::{
 
 /// Time that cancelled fetches get to let go of the network.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Time that a notice may wait when nothing else happens.
+const NOTICES_EVERY: Duration = Duration::from_secs(1);
 
 /// Seed of the embedded site. Any would do; it stays the same so that runs can be compared.
 const SITE_SEED: u64 = 0x6865_6973_7400;
@@ -93,9 +96,65 @@ impl Outputs {
     }
 }
 
+/// Whether the crawl has one frontier with others.
+fn shares(args: &Args) -> bool {
+    #[cfg(feature = "redis")]
+    let shares = args.frontier.is_some();
+    #[cfg(not(feature = "redis"))]
+    let shares = {
+        let _ = args;
+        false
+    };
+    shares
+}
+
+/// What is to be told to people while the crawl goes on, and does not come from itself.
+type Notices = Arc<Mutex<Vec<String>>>;
+
+/// Joins the frontier that the arguments name.
+#[cfg(feature = "redis")]
+async fn share(
+    args: &Args,
+    builder: CrawlerBuilder,
+    notices: &Notices,
+) -> Result<CrawlerBuilder, String> {
+    let Some(frontier) = args.frontier.clone() else {
+        return Ok(builder);
+    };
+    let notices = Arc::clone(notices);
+    let frontier = frontier
+        .name(&*args.frontier_name)
+        .map_err(|error| error.to_string())?
+        .lease(args.frontier_lease)
+        .on_notice(move |text| {
+            let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
+            notices.push(text.to_owned());
+        });
+    frontier.check().await.map_err(|error| error.to_string())?;
+    Ok(builder.shared(frontier))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn share(_: &Args, builder: CrawlerBuilder, _: &Notices) -> Result<CrawlerBuilder, String> {
+    Ok(builder)
+}
+
 /// The lines of the output. Where a journal goes on, they go on too: what the file lacks of the journal is added.
 fn open_lines(args: &Args, path: &Path) -> Result<JsonLines<File>, String> {
     let cannot = |error: io::Error| cannot_write(path, &error);
+    if shares(args) && path.as_os_str() != "-" {
+        // An earlier crawler may have written there what is done for all.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(cannot)?;
+        if file.metadata().map_err(cannot)?.is_file() {
+            Resumed::of(&mut file).map_err(cannot)?;
+        }
+        return JsonLines::new(file).map_err(cannot);
+    }
     let journal = args.journal.as_deref().filter(|journal| journal.exists());
     let (Some(journal), true) = (journal, path.is_file()) else {
         let mut file = output::open(path).map_err(cannot)?;
@@ -190,8 +249,11 @@ fn configure(args: &Args, archive: Option<Arc<WarcStore>>) -> Result<CrawlerBuil
         .unique_content(args.unique_content)
         .block_private_addresses(args.block_private)
         // An archive wants bodies as they were sent.
-        .compression(archive.is_none())
-        .frontier(Box::new(QueueFrontier::new().in_memory(args.queue_memory)));
+        .compression(archive.is_none());
+    if !shares(args) {
+        let queues = QueueFrontier::new().in_memory(args.queue_memory);
+        builder = builder.frontier(Box::new(queues));
+    }
     if let Some(time) = args.max_time {
         builder = builder.max_time(time);
     }
@@ -260,6 +322,10 @@ async fn crawl(
             .seed(url.as_str())
             .map_err(|error| error.to_string())?;
     }
+    let notices = shares(args).then(Notices::default);
+    if let Some(notices) = &notices {
+        builder = share(args, builder, notices).await?;
+    }
     let mut crawl = builder.build().map_err(|error| error.to_string())?;
     let stop = crawl.stop_handle();
     let interrupt = Interrupt::listen(stop.clone())
@@ -274,7 +340,7 @@ async fn crawl(
     let counting = args.report.is_some() || progress.every().is_some();
     let started = Instant::now();
     let mut fault = None;
-    while let Some(record) = next(&mut crawl, &mut progress, statistics).await {
+    while let Some(record) = next(&mut crawl, &mut progress, statistics, &notices).await {
         if args.verbose
             && let Some(failure) = &record.error
         {
@@ -285,7 +351,7 @@ async fn crawl(
             progress.update(&crawl, statistics);
         }
         if let Some(open) = &mut lines
-            && open.write(&record).await.is_err()
+            && write(open, &record, shares(args)).await.is_err()
         {
             // The writer has ended. Its error says whether that is one.
             fault = finish(args, lines.take());
@@ -301,8 +367,22 @@ async fn crawl(
         return Err(format!("the crawl cannot go on: {fault}"));
     }
     let summary = crawl.summary().clone();
-    let nothing = u8::from(summary.succeeded() == 0);
+    let nothing = u8::from(crawl.succeeded_by_all() == 0);
     Ok((summary, interrupt.exit_status().unwrap_or(nothing)))
+}
+
+/// Puts a record into the output. A page of a shared frontier is done when the next record is asked for, so its line
+/// has to be in the hands of the kernel before.
+async fn write(
+    lines: &mut JsonLines<File>,
+    record: &Record,
+    before_the_next: bool,
+) -> io::Result<()> {
+    lines.write(record).await?;
+    if before_the_next {
+        lines.flush().await?;
+    }
+    Ok(())
 }
 
 /// The next record. The clock of the display runs on while every server is silent.
@@ -310,12 +390,20 @@ async fn next(
     crawl: &mut Crawler,
     progress: &mut Progress,
     statistics: &Statistics,
+    notices: &Option<Notices>,
 ) -> Option<Record> {
-    let Some(every) = progress.every() else {
+    let Some(every) = progress.every().or(notices.as_ref().map(|_| NOTICES_EVERY)) else {
         return crawl.next().await;
     };
     loop {
-        match timeout(every, crawl.next()).await {
+        let record = timeout(every, crawl.next()).await;
+        let said = notices.as_ref().map(|notices| {
+            std::mem::take(&mut *notices.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        for text in said.into_iter().flatten() {
+            progress.say(&format!("heist-crawl: {text}"));
+        }
+        match record {
             Ok(record) => return record,
             Err(_) => progress.update(crawl, statistics),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use heist::sync::OwnedSemaphorePermit;
 use heist::time::Instant;
 
-use super::{Crawler, Errand, Event, InFlight, Result};
+use super::{Crawler, Errand, Event, InFlight, Ready, Result};
 use crate::fetch::{Fetched, blank_record, milliseconds};
 use crate::hosts::{HostId, Outcome, Rules};
 use crate::{End, Failure, FailureKind, Job, Offer, PageUrl, Record, Robots};
@@ -14,21 +14,27 @@ impl Crawler {
     pub(super) fn handle(&mut self, event: Event) {
         match event {
             Event::Stop => self.end(End::Stopped),
+            Event::Shared(news) => self.hear(news),
             Event::Lost(id) => {
-                if let Some(lost) = self.in_flight.remove(&id) {
+                if let Some(lost) = self.in_flight.remove(&id)
+                    && !self.is_void(&lost, Outcome::Abandoned)
+                {
                     self.lost(lost);
                 }
             }
             Event::Done(id, result) => {
-                let Some(InFlight {
+                let Some(done) = self.in_flight.remove(&id) else {
+                    return;
+                };
+                if self.is_void(&done, result.outcome()) {
+                    return;
+                }
+                let InFlight {
                     errand,
                     host,
                     permit,
                     ..
-                }) = self.in_flight.remove(&id)
-                else {
-                    return;
-                };
+                } = done;
                 match (errand, result) {
                     (Errand::Page(job), Result::Page(fetched)) => {
                         self.fetched(host, job, *fetched, permit)
@@ -66,7 +72,7 @@ impl Crawler {
         }
         let further = u32::from(!fetched.sitemap);
         self.offer_all(&job, fetched.links, further, fetched.redirect);
-        self.settle(job.depth, fetched.record, permit);
+        self.settle(host, &job, fetched.record, permit);
         if hopeless {
             self.give_up(host);
         }
@@ -91,6 +97,10 @@ impl Crawler {
             self.offer_sitemaps(host, &rules.robots);
         }
         self.hosts.learnt(host, rules, now);
+        if let Some(member) = &mut self.member {
+            member.tell_found();
+            member.learnt(host, &self.hosts);
+        }
         // One robots.txt that fails is one failure, whatever the number of its pages.
         self.hosts.ended(host, outcome, now);
     }
@@ -114,7 +124,13 @@ impl Crawler {
             return;
         }
         self.summary.count_host_given_up();
-        for job in self.hosts.close(host) {
+        let again = self.hosts.close(host);
+        if let Some(member) = &mut self.member {
+            for job in member.give_up(host, again.len()) {
+                self.skip(&job);
+            }
+        }
+        for job in again {
             self.attempts.remove(&job.url);
             self.skip(&job);
         }
@@ -150,11 +166,17 @@ impl Crawler {
         let mut record = blank_record(&job);
         record.error = Some(failure);
         record.elapsed_ms = milliseconds(lost.started.elapsed());
-        self.settle(job.depth, record, lost.permit);
+        self.settle(lost.host, &job, record, lost.permit);
     }
 
     /// Notes the record of a page, which everything has come of that ever will.
-    pub(super) fn settle(&mut self, depth: u32, record: Record, permit: OwnedSemaphorePermit) {
+    pub(super) fn settle(
+        &mut self,
+        host: HostId,
+        job: &Job,
+        record: Record,
+        permit: OwnedSemaphorePermit,
+    ) {
         if let Some(journal) = &mut self.journal {
             let kind = record.error.as_ref().map(Failure::kind);
             // What was given up on the way to the end waits for the next run.
@@ -162,8 +184,13 @@ impl Crawler {
             let written = journal.record(&record, done);
             self.check(written);
         }
-        self.ready.push_back((record, permit));
-        if self.levels.remove(depth) {
+        let settlement = self.settlement(host, job, &record);
+        self.ready.push_back(Ready {
+            record,
+            permit,
+            settlement,
+        });
+        if self.levels.remove(job.depth) {
             self.hosts.wake_all();
         }
     }
@@ -205,6 +232,12 @@ impl Crawler {
 
     /// Puts a page into the frontier, if its host may still be asked for one.
     pub(crate) fn offer(&mut self, job: Job) {
+        if let Some(member) = &mut self.member {
+            return match self.since {
+                None => member.seed(job),
+                Some(_) => member.found(job),
+            };
+        }
         let host = self.hosts.id(job.url.origin());
         if self.hosts.is_closed(host) || self.hosts.is_full(host) {
             return;

@@ -25,6 +25,7 @@ mod resume;
 mod start;
 mod events;
 mod levels;
+mod sharing;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -37,11 +38,13 @@ use heist::task::JoinHandle;
 use heist::time::{Instant, timeout_at};
 
 use self::levels::Levels;
+use self::sharing::Ready;
 use crate::fetch::{Fetched, Fetcher};
 use crate::hosts::{HostId, Hosts, Outcome, Rules};
 use crate::journal::Journal;
 use crate::mailbox::Mailbox;
 use crate::options::CrawlerBuilder;
+use crate::shared::{Member, News, Settlement};
 use crate::{End, Frontier, Job, PageUrl, Record, Summary};
 
 /// A crawl, ready or under way.
@@ -71,11 +74,15 @@ pub struct Crawler {
     frontier: Box<dyn Frontier>,
     hosts: Hosts,
     journal: Option<Journal>,
+    /// Its part of a frontier that other crawlers have as well.
+    member: Option<Box<Member>>,
     permits: Arc<Semaphore>,
     mailbox: Arc<Mailbox<Event>>,
     in_flight: HashMap<u64, InFlight>,
     /// Records of pages that are done and wait for the next call.
-    ready: VecDeque<(Record, OwnedSemaphorePermit)>,
+    ready: VecDeque<Ready>,
+    /// What a shared frontier is to be told of the record that was handed out last.
+    handed_out: Option<(Settlement, OwnedSemaphorePermit)>,
     /// Pages whose server was busy, and how often they were tried.
     attempts: HashMap<PageUrl, u32>,
     levels: Levels,
@@ -90,6 +97,8 @@ pub struct Crawler {
     ending: Option<End>,
     fault: Option<io::Error>,
     finished: bool,
+    /// Whether a shared frontier has heard everything.
+    left: bool,
     /// When a host may be asked that may not be asked now.
     wake_at: Option<Instant>,
     since: Option<Instant>,
@@ -117,6 +126,8 @@ struct InFlight {
     started: Instant,
     permit: OwnedSemaphorePermit,
     task: JoinHandle<()>,
+    /// The session with a shared frontier that it belongs to.
+    session: u64,
 }
 
 /// What a task is sent out for.
@@ -134,6 +145,8 @@ enum Event {
     /// The task ended without a result: it was cancelled, or panicked.
     Lost(u64),
     Stop,
+    /// From a shared frontier.
+    Shared(News),
 }
 
 /// What a task comes back with.
@@ -142,6 +155,17 @@ enum Result {
     Page(Box<Fetched>),
     Address(Option<std::net::IpAddr>),
     Robots(Rules, Outcome),
+}
+
+impl Result {
+    /// What it says about the host.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Page(fetched) => fetched.outcome,
+            Self::Address(_) => Outcome::Abandoned,
+            Self::Robots(_, outcome) => *outcome,
+        }
+    }
 }
 
 impl Crawler {
@@ -161,10 +185,12 @@ impl Crawler {
             frontier,
             hosts,
             journal: None,
+            member: None,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             mailbox: Arc::new(Mailbox::new()),
             in_flight: HashMap::new(),
             ready: VecDeque::new(),
+            handed_out: None,
             attempts: HashMap::new(),
             levels: Levels::new(limits.depth),
             limits,
@@ -174,6 +200,7 @@ impl Crawler {
             ending: None,
             fault: None,
             finished: false,
+            left: false,
             wake_at: None,
             since: None,
             summary: Summary::new(),
@@ -194,6 +221,8 @@ impl Crawler {
     pub async fn next(&mut self) -> Option<Record> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let deadline = self.limits.time.and_then(|time| since.checked_add(time));
+        self.begin_sharing();
+        self.settle_handed_out();
         loop {
             // What finished comes first: its links may matter for which page is next.
             while let Some(event) = self.mailbox.try_take() {
@@ -205,21 +234,24 @@ impl Crawler {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.end(End::TimeLimit);
             }
-            self.start_fetches();
+            let lease = self.check_lease();
+            let free = self.start_fetches();
+            self.tend(free);
             // Before a record is handed out it is where the next run finds it.
             let written = self.journal.as_mut().map_or(Ok(()), Journal::write);
             self.check(written);
-            if let Some((record, permit)) = self.ready.pop_front() {
-                drop(permit);
-                self.summary.add(&record);
+            if let Some(ready) = self.ready.pop_front() {
+                self.handed_out = ready.settlement.map(|it| (it, ready.permit));
+                self.summary.add(&ready.record);
                 self.summary.set_elapsed(since.elapsed());
-                return Some(record);
+                return Some(ready.record);
             }
-            if self.in_flight.is_empty() && (self.ending.is_some() || self.wake_at.is_none()) {
+            if self.has_ended() {
                 self.finish().await;
                 return None;
             }
-            let until = [self.wake_at, deadline.filter(|_| self.ending.is_none())];
+            let deadline = deadline.filter(|_| self.ending.is_none());
+            let until = [self.wake_at, deadline, lease];
             let event = match until.into_iter().flatten().min() {
                 None => Some(self.mailbox.take().await),
                 Some(until) => timeout_at(until, self.mailbox.take()).await.ok(),
@@ -271,10 +303,13 @@ impl Crawler {
         &self.summary
     }
 
-    /// Pages found and not started yet.
+    /// Pages found and not started yet: those of all crawlers when they share a frontier.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.frontier.len()
+        match &self.member {
+            Some(member) => member.state().waiting,
+            None => self.frontier.len(),
+        }
     }
 
     /// Fetches under way.
@@ -319,13 +354,13 @@ impl Crawler {
             let outcome = store.finish().await;
             self.check(outcome);
         }
+        self.leave().await;
         let synced = self.journal.as_mut().map_or(Ok(()), Journal::sync);
         self.check(synced);
         self.finished = true;
         self.summary.set_end(match self.ending {
             Some(why) => why,
-            None if self.refused || !self.frontier.is_empty() => End::PageLimit,
-            None => End::Finished,
+            None => self.natural_end(),
         });
     }
 }
@@ -427,6 +462,7 @@ mod tests {
                     started: Instant::now(),
                     permit,
                     task,
+                    session: 0,
                 },
             );
             let record = crawl.next().await.expect("the lost page has a record");

@@ -11,19 +11,24 @@ use crate::hosts::{HostId, Turn};
 use crate::{Failure, FailureKind, Job, greet};
 
 impl Crawler {
-    pub(super) fn start_fetches(&mut self) {
+    /// Returns how many more could be started if there were hosts that may be asked.
+    pub(super) fn start_fetches(&mut self) -> usize {
         self.wake_at = None;
         while self.ending.is_none()
             && (self.started < self.limits.pages || !self.attempts.is_empty())
         {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-                return;
+                return 0;
             };
             match self.hosts.next(Instant::now()) {
-                Turn::Nothing => return,
+                Turn::Nothing => {
+                    drop(permit);
+                    return self.permits.available_permits();
+                }
                 Turn::Wait(until) => {
                     self.wake_at = Some(until);
-                    return;
+                    drop(permit);
+                    return self.permits.available_permits();
                 }
                 Turn::Locate(host, origin) => {
                     self.send_out(host, Errand::Address, permit, async move {
@@ -34,13 +39,14 @@ impl Crawler {
                     let (fetcher, agent) =
                         (Arc::clone(&self.fetcher), Arc::clone(&self.limits.agent));
                     self.send_out(host, Errand::Robots, permit, async move {
-                        let (rules, outcome) = greet::rules(&fetcher.client, &origin, &agent).await;
+                        let (rules, outcome) = greet::rules(&fetcher.wire, &origin, &agent).await;
                         Result::Robots(rules, outcome)
                     });
                 }
                 Turn::Page(host) => self.start_page(host, permit),
             }
         }
+        0
     }
 
     /// Starts the next page of a host that may be asked, if there is one that may be fetched.
@@ -54,7 +60,7 @@ impl Crawler {
         if let Some(failure) = self.forbidden(host, &job) {
             let mut record = blank_record(&job);
             record.error = Some(failure);
-            self.settle(job.depth, record, permit);
+            self.settle(host, &job, record, permit);
             self.hosts.stays(host);
             return;
         }
@@ -76,9 +82,14 @@ impl Crawler {
         if self.started >= self.limits.pages {
             return None;
         }
-        let origin = self.hosts.origin(host);
-        let popped = self.frontier.pop(&origin, self.levels.deepest());
-        let job = self.check(popped)?;
+        let job = match &mut self.member {
+            Some(member) => member.pop(host),
+            None => {
+                let origin = self.hosts.origin(host);
+                let popped = self.frontier.pop(&origin, self.levels.deepest());
+                self.check(popped)?
+            }
+        };
         if job.is_some() {
             self.hosts.popped(host);
         }
@@ -140,6 +151,7 @@ impl Crawler {
             started,
             permit,
             task,
+            session: self.member.as_ref().map_or(0, |member| member.session()),
         };
         self.in_flight.insert(id, in_flight);
     }

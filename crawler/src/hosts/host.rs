@@ -33,10 +33,10 @@ pub(super) struct Host {
     /// Whether it is in the heap, or waits at its address.
     pub(super) queued: bool,
     crawl_delay: Duration,
-    backoff: Duration,
+    pub(super) backoff: Duration,
     /// Until when being busy is no news.
     busy_until: Instant,
-    failures: u32,
+    pub(super) failures: u32,
 }
 
 /// What may be asked of a host.
@@ -76,17 +76,10 @@ pub(crate) enum Outcome {
 
 impl Host {
     pub(super) fn new(origin: Arc<str>, manners: Manners, now: Instant) -> Self {
-        // Whoever has no rule of politeness to follow needs to know nothing.
-        let located = manners.per_address == usize::MAX && manners.address_delay.is_zero();
-        let stage = match (located, manners.robots) {
-            (true, false) => Stage::Open(None),
-            (true, true) => Stage::Located,
-            (false, _) => Stage::Unknown,
-        };
-        Self {
+        let mut host = Self {
             origin,
             manners,
-            stage,
+            stage: Stage::Unknown,
             address: None,
             waiting: 0,
             again: VecDeque::new(),
@@ -98,6 +91,20 @@ impl Host {
             backoff: Duration::ZERO,
             busy_until: now,
             failures: 0,
+        };
+        host.stage = host.beginning();
+        host
+    }
+
+    /// Where it begins: what is needed first of what is not known.
+    pub(super) fn beginning(&self) -> Stage {
+        // Whoever has no rule of politeness to follow needs to know nothing.
+        let manners = &self.manners;
+        let located = manners.per_address == usize::MAX && manners.address_delay.is_zero();
+        match (located || self.address.is_some(), manners.robots) {
+            (true, false) => Stage::Open(None),
+            (true, true) => Stage::Located,
+            (false, _) => Stage::Unknown,
         }
     }
 

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use heist::time::Instant;
 use url::Url;
@@ -234,6 +235,60 @@ impl Hosts {
     pub(crate) fn learnt(&mut self, id: HostId, rules: Rules, now: Instant) {
         let most = self.politeness.most_crawl_delay;
         self.host_mut(id).learn(Arc::new(rules), most, now);
+        self.enqueue(id);
+    }
+
+    /// The host is ours to ask, after another crawler has asked it.
+    pub(crate) fn lease(&mut self, id: HostId, backoff: Duration, failures: u32) {
+        let host = self.host_mut(id);
+        host.backoff = host.backoff.max(backoff);
+        host.failures = failures;
+        host.waiting = 0;
+    }
+
+    /// What whoever asks the host next has to know: how long it may not be asked, by how much it was slowed down, and
+    /// its failures in a row.
+    pub(crate) fn parting(&self, id: HostId) -> (Duration, Duration, u32) {
+        let host = self.host(id);
+        let wait = host.next_at.saturating_duration_since(Instant::now());
+        (wait, host.backoff, host.failures)
+    }
+
+    /// Forgets the pages of a host, which another crawler has now, and says how many of them were to be asked for again.
+    pub(crate) fn drain(&mut self, id: HostId) -> usize {
+        let host = self.host_mut(id);
+        host.waiting = 0;
+        std::mem::take(&mut host.again).len()
+    }
+
+    /// Whether nothing is being asked of the host.
+    pub(crate) fn is_at_rest(&self, id: HostId) -> bool {
+        let host = self.host(id);
+        host.active == 0 && !matches!(host.stage, Stage::Asking)
+    }
+
+    /// The time between a response of the host and the next request.
+    pub(crate) fn pause(&self, id: HostId) -> Duration {
+        self.host(id).pause()
+    }
+
+    /// How many of its pages are good to have at hand, with so many fetches at a time.
+    pub(crate) fn appetite(&self, id: HostId, concurrency: usize) -> usize {
+        let host = self.host(id);
+        let at_a_time = if host.pause().is_zero() {
+            host.manners.per_host.min(concurrency)
+        } else {
+            1
+        };
+        (at_a_time * 2).clamp(4, 512)
+    }
+
+    /// What was being asked about the host was given up: it is asked another time.
+    pub(crate) fn unask(&mut self, id: HostId) {
+        let host = self.host_mut(id);
+        if matches!(host.stage, Stage::Asking) {
+            host.stage = host.beginning();
+        }
         self.enqueue(id);
     }
 

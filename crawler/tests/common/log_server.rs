@@ -1,5 +1,6 @@
 //! A server that writes down when it was asked for what, and answers from a function.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -156,4 +157,26 @@ pub(crate) fn kept_page(links: &[String]) -> Vec<u8> {
         .map(|href| format!("<a href=\"{href}\">x</a>\n"))
         .collect();
     kept("200 OK", "Content-Type: text/html\r\n", &body)
+}
+
+/// A host of a tree of pages, four links on each.
+pub(crate) fn tree(pages: usize, answer: Duration) -> LogServer {
+    LogServer::start(move |path, _| {
+        thread::sleep(answer);
+        let page: usize = path.trim_start_matches('/').parse().unwrap_or(0);
+        let links = (page * 4 + 1..=page * 4 + 4).filter(|&link| link < pages);
+        let mut links: Vec<_> = links.map(|link| format!("/{link}")).collect();
+        // What everybody knows already.
+        links.push("/".to_owned());
+        kept_page(&links)
+    })
+}
+
+/// How often each page of a server was asked for.
+pub(crate) fn visits(server: &LogServer) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for visit in server.visits() {
+        *counts.entry(visit.path).or_default() += 1;
+    }
+    counts
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use heist_crawler::{CrawlerBuilder, Record, Summary};
 
 pub(crate) mod log_server;
+pub(crate) mod redis;
 
 /// A server on plain threads: it shares no code with what is tested.
 ///

@@ -1,25 +1,28 @@
-//! What a crawl is told before it starts.
+//! What a crawl is told before it starts; `build` makes it.
+
+mod build;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heist::net::http::Proxy;
 use heist::net::http::cookie::Jar;
-use heist::net::http::{Client, ClientBuilder, Policy, Proxy};
+#[cfg(feature = "tower")]
+use heist::net::http::{Request, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use regex::Regex;
 
-use crate::budget::ByteBudget;
-use crate::crawler::{Crawler, Limits};
-use crate::fetch::{Contents, Fetcher, LinkHandler, PageHandler};
-use crate::hosts::Hosts;
+use crate::crawler::Limits;
+use crate::fetch::{LinkHandler, PageHandler};
 use crate::scope::Scope;
-use crate::{
-    BuildError, Frontier, Job, Link, Page, PageUrl, Politeness, QueueFrontier, Reach, Store,
-    UrlError,
-};
+#[cfg(feature = "redis")]
+use crate::shared::RedisFrontier;
+#[cfg(feature = "tower")]
+use crate::wire::{BoxError, FetchService};
+use crate::{Frontier, Link, Page, PageUrl, Politeness, Reach, Store, UrlError};
 
 /// How a crawler introduces itself unless told otherwise.
 pub const USER_AGENT: &str = concat!(
@@ -30,7 +33,7 @@ pub const USER_AGENT: &str = concat!(
     ")"
 );
 
-/// Sets up a [`Crawler`].
+/// Sets up a [`Crawler`](crate::Crawler).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -67,9 +70,13 @@ pub struct CrawlerBuilder {
     politeness: Politeness,
     journal: Option<PathBuf>,
     frontier: Option<Box<dyn Frontier>>,
+    #[cfg(feature = "redis")]
+    shared: Option<RedisFrontier>,
     stores: Vec<Arc<dyn Store>>,
     on_page: Vec<PageHandler>,
     on_link: Vec<LinkHandler>,
+    #[cfg(feature = "tower")]
+    layers: Vec<crate::wire::Wrap>,
 }
 
 impl CrawlerBuilder {
@@ -100,9 +107,13 @@ impl CrawlerBuilder {
             politeness: Politeness::new(),
             journal: None,
             frontier: None,
+            #[cfg(feature = "redis")]
+            shared: None,
             stores: Vec::new(),
             on_page: Vec::new(),
             on_link: Vec::new(),
+            #[cfg(feature = "tower")]
+            layers: Vec::new(),
         }
     }
 
@@ -283,9 +294,21 @@ impl CrawlerBuilder {
         self
     }
 
-    /// Uses this frontier in place of a [`QueueFrontier`]. What it holds already is crawled too.
+    /// Uses this frontier in place of a [`QueueFrontier`](crate::QueueFrontier). What it holds already is crawled too.
     pub fn frontier(mut self, frontier: Box<dyn Frontier>) -> Self {
         self.frontier = Some(frontier);
+        self
+    }
+
+    /// Shares the frontier with other crawlers, on other machines: what was found, who asks which host, and the limits
+    /// of pages, bytes and depth. All of them should be given the same seeds, limits and scope.
+    ///
+    /// It takes the place of a [`frontier`](Self::frontier) and of a [`journal`](Self::journal): when all crawlers have
+    /// ended, the next one goes on. A page is done when [`Crawler::next`](crate::Crawler::next) is called after its record was handed out, or
+    /// the crawl has ended; if the process dies before, another crawler fetches the page, and its store has it once more.
+    #[cfg(feature = "redis")]
+    pub fn shared(mut self, frontier: RedisFrontier) -> Self {
+        self.shared = Some(frontier);
         self
     }
 
@@ -309,91 +332,38 @@ impl CrawlerBuilder {
         self
     }
 
-    /// Makes the crawl. It starts at the first [`Crawler::next`]. A journal is read here, which blocks.
+    /// Puts a layer of tower's around the client, within those that were added before. Requests for pages and for
+    /// `robots.txt` go through all of them, after politeness has let them go, and what a layer fails with is the failure
+    /// of its page. What a layer waits counts as time of the page only in the record; layers that need the timers or
+    /// tasks of tokio need its runtime.
     ///
-    /// # Errors
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use heist::net::http::Request;
+    /// use heist_crawler::Crawler;
+    /// use tower::limit::ConcurrencyLimitLayer;
+    /// use tower::util::MapRequestLayer;
     ///
-    /// [`BuildError`] when the HTTP client cannot be set up, for instance because the user agent is no valid header
-    /// value, or the journal cannot be used.
-    pub fn build(mut self) -> Result<Crawler, BuildError> {
-        let client = self.client()?;
-        let mut politeness = self.politeness.clone();
-        if self
-            .proxies
-            .as_ref()
-            .is_some_and(|proxies| !proxies.is_empty())
-        {
-            // The proxy knows the address of a host, and nobody here does.
-            politeness = politeness
-                .per_address(usize::MAX)
-                .address_delay(Duration::ZERO);
-        }
-        for seed in &self.seeds {
-            self.scope.allow_seed(seed);
-        }
-        let fetcher = Fetcher {
-            client,
-            scope: self.scope,
-            max_body: self.max_body,
-            budget: ByteBudget::new(self.bytes),
-            spent: heist::CancelToken::new(),
-            stores: self.stores,
-            on_page: self.on_page,
-            on_link: self.on_link,
-            contents: self.unique_content.then(Contents::new),
-            sitemaps: self.limits.sitemaps,
-        };
-        let frontier = self
-            .frontier
-            .unwrap_or_else(|| Box::new(QueueFrontier::new()));
-        let hosts = Hosts::new(politeness, self.per_host);
-        self.limits.agent = self.user_agent.into();
-        let sitemaps = self.limits.sitemaps;
-        let mut crawl = Crawler::new(Arc::new(fetcher), frontier, hosts, self.limits);
-        crawl.adopt();
-        if let Some(path) = self.journal {
-            crawl
-                .resume(&path)
-                .map_err(|error| BuildError::journal(path, error))?;
-        }
-        for seed in self.seeds {
-            let map = sitemaps.then(|| format!("{}/sitemap.xml", seed.origin()));
-            crawl.offer(Job::seed(seed));
-            if let Some(Ok(map)) = map.map(|map| map.parse()) {
-                crawl.offer(Job::seed(map));
-            }
-        }
-        Ok(crawl)
+    /// let sign = MapRequestLayer::new(|mut request: Request| {
+    ///     request.headers_mut().insert("x-signature", http::HeaderValue::from_static("..."));
+    ///     request
+    /// });
+    /// let builder = Crawler::builder().layer(sign).layer(ConcurrencyLimitLayer::new(8));
+    /// # let _ = builder;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower::Layer<FetchService> + Send + 'static,
+        L::Service: tower::Service<Request, Response = Response> + Clone + Send + Sync + 'static,
+        <L::Service as tower::Service<Request>>::Error: Into<BoxError>,
+        <L::Service as tower::Service<Request>>::Future: Send + 'static,
+    {
+        self.layers.push(crate::wire::wrap(layer));
+        self
     }
-
-    fn client(&self) -> Result<Client, BuildError> {
-        let mut client = Client::builder()
-            .user_agent(&self.user_agent)
-            .default_headers(self.headers.clone())
-            .timeout(self.timeout)
-            // A connection for every fetch stays open between two pages.
-            .pool_max_idle(self.limits.concurrency)
-            .block_private_addresses(self.public_only)
-            // A redirect is a page of its own here: it has a record and counts once.
-            .redirect(Policy::none());
-        if !self.compression {
-            client = uncompressed(client);
-        }
-        if let Some(jar) = &self.cookies {
-            client = client.cookie_provider(Arc::clone(jar));
-        }
-        if let Some(proxies) = &self.proxies {
-            client = proxies
-                .iter()
-                .cloned()
-                .fold(client.no_proxy(), ClientBuilder::proxy);
-        }
-        client.build().map_err(BuildError::client)
-    }
-}
-
-fn uncompressed(client: ClientBuilder) -> ClientBuilder {
-    client.no_gzip().no_brotli().no_zstd().no_deflate()
 }
 
 impl fmt::Debug for CrawlerBuilder {
