@@ -1,7 +1,7 @@
 //! Files and directories for the Heist runtime, in tokio's names.
 //!
 //! - [`File`], [`OpenOptions`]: one file; [`AlignedBuf`]: memory for direct I/O
-//! - [`read`], [`read_to_string`], [`write`], [`copy`]: whole files
+//! - [`read`], [`read_to_string`], [`write()`], [`copy`]: whole files
 //! - [`read_dir`], [`create_dir`], [`create_dir_all`], [`DirBuilder`], [`remove_dir`], [`remove_dir_all`]: directories
 //! - [`metadata`], [`symlink_metadata`], [`set_permissions`], [`try_exists`], [`canonicalize`]: what is at a path
 //! - [`rename`], [`remove_file`], [`hard_link`], [`symlink`], [`read_link`]: names
@@ -11,9 +11,10 @@
 //! | what | where |
 //! |---|---|
 //! | reading, writing and syncing a [`File`], opening one, [`read`] and [`read_to_string`] | on the ring of the worker: no thread is woken for what the kernel has in its cache, and the kernel's own threads wait for the disk |
-//! | everything else | on the blocking pool: the kernel has no faster way for it |
+//! | everything else | on the blocking pool, where one call does it as fast, or is the only way to the standard library's types |
 //!
-//! Descriptors are closed where they are dropped. `bench/src/scenarios/small_files.rs` has the comparison.
+//! Descriptors are closed where they are dropped. ARCHITECTURE.md has the figures, and `bench/src/scenarios/small_files.rs` the
+//! comparison with others.
 //!
 //! # Cancel safety
 //!

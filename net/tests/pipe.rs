@@ -41,10 +41,13 @@ fn a_full_pipe_holds_the_writer_back() {
                 counts.fetch_add(part.len(), Ordering::SeqCst);
             }
         });
-        sleep(Duration::from_millis(30)).await;
         // As much as a pipe holds, and one write more.
+        while written.load(Ordering::SeqCst) < 60_000 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(20)).await;
         let ahead = written.load(Ordering::SeqCst);
-        assert!((60_000..70_000).contains(&ahead), "{ahead}");
+        assert!(ahead < 70_000, "{ahead}");
         let mut all = Vec::new();
         receiver.read_to_end(&mut all).await.unwrap();
         assert!(all == bytes(1_000_000));
@@ -52,7 +55,7 @@ fn a_full_pipe_holds_the_writer_back() {
     });
 }
 
-/// Control: a `Receiver` that reads before it is polled to return it.
+/// What is read is returned by the same poll, so a future that is dropped has nothing to lose.
 #[test]
 fn a_dropped_read_leaves_what_there_is() {
     block_on(async {

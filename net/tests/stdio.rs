@@ -1,4 +1,4 @@
-//! The standard streams: this program runs itself with others of them. The controls that are named were tried once each.
+//! The standard streams: this program runs itself with others of them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -118,7 +118,7 @@ fn test() {
         b"first, second, third"
     );
 
-    // Reads that are given up lose nothing. Control: a `Stdin` whose read goes with the future.
+    // Reads that are given up lose nothing.
     let mut child = me("gives-up").spawn().unwrap();
     let mut to = child.stdin.take().unwrap();
     for i in 0..30 {
@@ -133,7 +133,7 @@ fn test() {
     let expected: String = (0..30).map(|i| format!("line {i}, whole\n")).collect();
     assert_eq!(lines, expected);
 
-    // It ends, though its input does not. Control: a read on a thread that blocks.
+    // It ends, though its input does not.
     let began = Instant::now();
     let mut child = me("ends").spawn().unwrap();
     let input = child.stdin.take();

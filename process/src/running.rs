@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Where a sandbox has no pidfds. Control: a wait without pauses, that asks once.
+    /// Where a sandbox has no pidfds.
     #[test]
     fn a_process_without_a_pidfd_is_waited_for_all_the_same() {
         heist_runtime::block_on(async {

@@ -193,7 +193,7 @@ fn a_pipeline() {
     });
 }
 
-/// A wait that is dropped or cancelled loses nothing. Control: a wait that takes the pidfd along.
+/// A wait that is dropped or cancelled loses nothing. Control: a wait that has the process for itself.
 #[test]
 fn a_wait_is_cancelled_and_begun_again() {
     block_on(async {
@@ -313,7 +313,6 @@ fn no_zombie_remains_of_a_runtime_that_has_ended() {
     });
 }
 
-/// Control: one slot that all waits share.
 #[test]
 fn a_thousand_children() {
     block_on(async {

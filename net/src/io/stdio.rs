@@ -193,8 +193,8 @@ macro_rules! output {
         $(#[$doc])+
         ///
         /// A write copies its bytes, up to 64 KiB at a time, and goes on in the background, on the ring; an error of it is
-        /// told by the next call. Handles that are written at the same time mix their writes, though none is torn that is
-        /// taken at once. **Flush before the program ends**: what is still under way then is lost.
+        /// told by the next call. What two handles write at the same time may mix. **Flush before the program ends**: what
+        /// is still under way then is lost.
         ///
         /// # Cancel safety
         ///
