@@ -56,7 +56,8 @@ fn run_with(injection: &str, role: &str) -> Output {
         "-e",
         &inject,
     ];
-    finish_within(PATIENCE, &mut child(&strace, "helper", role))
+    let mut command = child(&strace, "helper", role);
+    finish_within(PATIENCE, command.env_remove("HEIST_DRIVER"))
 }
 
 /// The last words of [`helper`] after `mark`.

@@ -126,6 +126,29 @@ fn set_status_flags(fd: RawFd, flags: i32) -> i32 {
     outcome(|| i64::from(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }))
 }
 
+/// Makes calls on `fd` wait.
+pub(super) fn set_blocking(fd: RawFd) {
+    let flags = status_flags(fd);
+    if flags >= 0 {
+        set_status_flags(fd, flags & !libc::O_NONBLOCK);
+    }
+}
+
+/// The events of `poll(2)` that hold now, or a negated errno.
+pub(super) fn poll_now(fd: RawFd, events: i16) -> i32 {
+    let mut looked_at = libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    // SAFETY: the pointer leads to one structure.
+    let result = outcome(|| i64::from(unsafe { libc::poll(&raw mut looked_at, 1, 0) }));
+    if result < 0 {
+        return result;
+    }
+    i32::from(looked_at.revents)
+}
+
 /// Whether reads and writes are to fail rather than wait.
 pub(super) fn is_nonblocking(fd: RawFd) -> bool {
     let flags = status_flags(fd);
@@ -333,19 +356,45 @@ impl Transfer<'_> {
     }
 }
 
-/// `openat(2)`.
+/// The type and permissions of what an entry opens, if there is such.
 ///
 /// # Safety
 ///
 /// The entry has a path.
-pub(super) unsafe fn open(entry: &Sqe) -> i32 {
+pub(super) unsafe fn file_mode(entry: &Sqe) -> Option<libc::mode_t> {
+    let mut attributes = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let nofollow = entry.flags_of_operation as i32 & libc::O_NOFOLLOW != 0;
+    let flags = if nofollow {
+        libc::AT_SYMLINK_NOFOLLOW
+    } else {
+        0
+    };
+    // SAFETY: the caller vouches for the path, and the attributes have room.
+    let result = unsafe {
+        libc::fstatat(
+            entry.fd,
+            pointer(entry.address),
+            attributes.as_mut_ptr(),
+            flags,
+        )
+    };
+    // SAFETY: zeroed is a valid value, and the call has filled it.
+    (result == 0).then(|| unsafe { attributes.assume_init() }.st_mode)
+}
+
+/// `openat(2)`, with `flags`.
+///
+/// # Safety
+///
+/// The entry has a path.
+pub(super) unsafe fn open(entry: &Sqe, flags: i32) -> i32 {
     outcome(|| {
         // SAFETY: the caller vouches for the path.
         let fd = unsafe {
             libc::openat(
                 entry.fd,
                 pointer(entry.address),
-                entry.flags_of_operation as i32,
+                flags,
                 entry.length as libc::c_uint,
             )
         };

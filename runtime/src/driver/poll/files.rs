@@ -2,7 +2,7 @@
 //!
 //! The kernel has such threads too (`io-wq`). These belong to one ring, come when they are needed, and leave when
 //! they have had nothing to do for a while. An operation that no thread has begun can be taken back; one that a
-//! thread has begun is not interrupted.
+//! thread has begun is asked to give up, which few look at.
 
 #![expect(unsafe_code, reason = "making and writing an eventfd")]
 

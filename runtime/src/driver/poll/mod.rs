@@ -11,14 +11,15 @@
 //! - [`operation`]: one try of an operation, and what is to come before the next
 //! - [`watches`]: which operations wait at which descriptor, and [`epoll`], where they wait
 //! - [`group`]: receive buffers, picked as the kernel picks them
-//! - [`files`]: threads for what blocks
+//! - [`files`]: threads for what blocks, and [`fifo`]: what can be given up there
 //! - [`calls`]: the system calls, with results as completions have them
 //!
 //! # What differs from a ring of the kernel's
 //!
 //! - An entry is carried out when its worker enters, and not before: a send costs a system call of its own.
 //! - Whether there are completions is known only after a look, so a busy worker looks every 50 us.
-//! - What has begun on a thread (`open`, `fsync`, a read that is not cached) is never interrupted.
+//! - What has begun on a thread (`open`, `fsync`, a read that is not cached) is not interrupted, except the open of a
+//!   FIFO, and a connect to a Unix socket whose backlog is full.
 //! - A listener is non-blocking from its first accept on, also for others that share it.
 
 mod entry;
@@ -28,6 +29,7 @@ mod watches;
 mod epoll;
 mod group;
 mod files;
+mod fifo;
 mod calls;
 
 pub(in crate::driver) use entry::{Cqe, Sqe};

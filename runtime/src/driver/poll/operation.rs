@@ -18,6 +18,7 @@ use super::calls::{self, Bytes, Direction, Transfer};
 use super::entry::{
     ACCEPT_MULTISHOT, CQE_BUFFER, CQE_BUFFER_SHIFT, CQE_MORE, POLL_MULTI, RECV_MULTISHOT, Sqe,
 };
+use super::fifo;
 use super::kernel::Output;
 
 /// Most receives, and accepts, of one operation in one turn, so that all get theirs. Fewer than the completions at
@@ -183,7 +184,7 @@ impl Operation {
         let entry = &self.entry;
         match entry.opcode {
             // SAFETY: what an entry names is valid until its final completion, by the contract of `Ring::push`.
-            opcode::OpenAt::CODE => unsafe { calls::open(entry) },
+            opcode::OpenAt::CODE => unsafe { fifo::open(entry, is_given_up) },
             // SAFETY: as above.
             opcode::Statx::CODE => unsafe { calls::stat(entry) },
             opcode::Fsync::CODE => calls::sync(entry),
@@ -375,19 +376,11 @@ impl Operation {
 
     /// Connects to a Unix socket as soon as its listener has room.
     fn connect_in_turns(&self, is_given_up: impl Fn() -> bool) -> i32 {
-        let mut pause = std::time::Duration::from_micros(100);
-        loop {
+        fifo::in_turns(is_given_up, || {
             // SAFETY: as in `connect`.
             let result = unsafe { calls::begin_connect(&self.entry) };
-            if result != -libc::EAGAIN {
-                return result;
-            }
-            if is_given_up() {
-                return -libc::ECANCELED;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(std::time::Duration::from_millis(10));
-        }
+            (result != -libc::EAGAIN).then_some(result)
+        })
     }
 
     fn poll(&self, events: Option<u32>, output: &mut Output<'_>) -> Step {
