@@ -74,8 +74,9 @@ fn helper() {
         Some("build") => report_build(Driver::Uring, RingProfile::Defer),
         Some("build coop") => report_build(Driver::Uring, RingProfile::Coop),
         Some("build auto") => report_build(Driver::Auto, RingProfile::Defer),
-        Some("work") => work(RingProfile::Defer),
-        Some("work coop") => work(RingProfile::Coop),
+        Some("work") => work(Driver::Uring, RingProfile::Defer),
+        Some("work coop") => work(Driver::Uring, RingProfile::Coop),
+        Some("work poll") => work(Driver::Poll, RingProfile::Defer),
         Some("memlock") => {
             become_a_poor_user();
             report_build(Driver::Uring, RingProfile::Defer);
@@ -138,8 +139,8 @@ async fn echo() {
 }
 
 /// Echoes, timers, timeouts around receives, files and closures; then the end.
-fn work(profile: RingProfile) {
-    let builder = builder(2, profile).driver(Driver::Uring);
+fn work(driver: Driver, profile: RingProfile) {
+    let builder = builder(2, profile).driver(driver);
     let runtime = builder.ring_entries(8).build().unwrap();
     runtime.block_on(async {
         let mut tasks = Vec::new();
@@ -270,8 +271,10 @@ fn without_a_ring_epoll_takes_its_place() {
         assert_eq!(told(&output, "AGAIN ").as_deref(), Some("true"));
         let stderr = String::from_utf8_lossy(&output.stderr);
         let warnings = stderr.lines().filter(|line| line.starts_with("heist: "));
-        assert_eq!(warnings.count(), 1, "{step}: {stderr}");
-        assert!(stderr.contains(remedy), "{step}: {stderr}");
+        // With the feature `tracing` the event is a subscriber's, of whom there is none.
+        let is_told = !cfg!(feature = "tracing");
+        assert_eq!(warnings.count(), usize::from(is_told), "{step}: {stderr}");
+        assert!(!is_told || stderr.contains(remedy), "{step}: {stderr}");
     }
     let output = run_with("io_uring_setup:error=EMFILE", "build auto");
     let failed = told(&output, "FAILED in ").unwrap_or_else(|| panic!("{}", said(&output)));
@@ -334,6 +337,28 @@ fn enters_that_fail_every_third_time_lose_nothing() {
             let busy: u64 = told(&output, "BUSY ").unwrap().parse().unwrap();
             assert!(busy > 0 || error == "EINTR", "nothing was injected");
         }
+    }
+}
+
+/// The same of what an emulated ring waits with; and a kernel, or a filter, that lacks the newer of the two calls.
+#[test]
+fn waits_of_an_emulated_ring_that_fail_lose_nothing() {
+    if !can_inject() {
+        return;
+    }
+    let _watchdog = Watchdog::new("waits_of_an_emulated_ring_that_fail_lose_nothing", 200);
+    for injection in [
+        "epoll_wait,epoll_pwait2:error=EINTR:when=3+3",
+        "epoll_pwait2:error=ENOSYS",
+        "epoll_pwait2:error=EPERM",
+        "preadv2:error=EOPNOTSUPP",
+    ] {
+        let output = run_with(injection, "work poll");
+        assert!(
+            output.status.success() && told(&output, "DONE").is_some(),
+            "{injection}: {}",
+            said(&output)
+        );
     }
 }
 
