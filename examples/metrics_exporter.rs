@@ -60,7 +60,7 @@ impl Page {
         self.workers(
             runtime,
             "heist_enters_total",
-            "Calls of io_uring_enter.",
+            "Calls of io_uring_enter, or of what takes its place.",
             |it| it.enters,
         );
         self.workers(

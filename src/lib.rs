@@ -81,7 +81,8 @@
 //!
 //! # Requirements
 //!
-//! Linux 6.1 or newer with io_uring enabled; [`BuildError`] names the cause and the remedy when it is not.
+//! Linux 6.1 or newer with io_uring enabled. Where it is not, epoll takes its place, with a warning that names the
+//! cause and the remedy ([`Driver`]).
 //!
 //! # Features
 //!
