@@ -148,6 +148,13 @@ unsafe impl Operation for Open {
     fn complete(self, completion: Completion) -> Self::Output {
         completion.result().map(|raw| SharedFd::new(adopt(raw)))
     }
+
+    fn was_cancelled(&self, completion: Completion) -> bool {
+        // A thread of the kernel's that waits for the other end of a FIFO is interrupted, and tells it as it was told.
+        const ERESTARTSYS: i32 = 512;
+        let interrupted = [-libc::EINTR, -ERESTARTSYS];
+        completion.is_cancelled() || interrupted.contains(&completion.raw_result())
+    }
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {

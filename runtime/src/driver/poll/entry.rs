@@ -2,9 +2,10 @@
 
 use std::mem::offset_of;
 
-/// `IOSQE_*`: which flags of an entry are obeyed. `ASYNC` asks for nothing that could be noticed.
+/// `IOSQE_*`: which flags of an entry are obeyed. `ASYNC`, a thread from the start, makes a difference to the opening
+/// of FIFOs only.
 pub(super) const KNOWN_FLAGS: u8 = SQE_ASYNC | SQE_BUFFER_SELECT | SQE_SKIP_SUCCESS;
-const SQE_ASYNC: u8 = 1 << 4;
+pub(super) const SQE_ASYNC: u8 = 1 << 4;
 pub(super) const SQE_BUFFER_SELECT: u8 = 1 << 5;
 pub(super) const SQE_SKIP_SUCCESS: u8 = 1 << 6;
 

@@ -1,7 +1,8 @@
 //! Opening a FIFO, which waits for the other end, in a way that can be given up.
 //!
 //! `open(2)` would have to be interrupted by a signal. Here the FIFO is opened without waiting, which is the same to
-//! whoever opens the other end, and looked at until that has happened.
+//! whoever opens the other end, and looked at until that has happened. As with the kernel's ring, only an entry that is
+//! for a thread from the start waits at all; to others a FIFO is opened as with `O_NONBLOCK`.
 
 #![expect(unsafe_code, reason = "raw system calls")]
 
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::calls;
-use super::entry::Sqe;
+use super::entry::{SQE_ASYNC, Sqe};
 
 /// The first pause between two looks, and the longest.
 const PAUSE: Duration = Duration::from_micros(100);
@@ -53,7 +54,9 @@ pub(super) unsafe fn open(entry: &Sqe, is_given_up: impl Fn() -> bool) -> i32 {
         // SAFETY: as above.
         unsafe { calls::open(entry, flags | libc::O_NONBLOCK) }
     };
-    let opened = if flags & libc::O_ACCMODE == libc::O_WRONLY {
+    let opened = if entry.flags & SQE_ASYNC == 0 {
+        attempt()
+    } else if flags & libc::O_ACCMODE == libc::O_WRONLY {
         in_turns(&is_given_up, || {
             let opened = attempt();
             // Nobody has it open for reading.

@@ -581,41 +581,56 @@ fn a_read_of_a_pipe_waits_and_can_be_cancelled() {
     });
 }
 
-/// As `open(2)`. Control: the kernel's ring, which opens a FIFO for reading at once, and for writing not at all.
+/// Control: opened without waiting, it is open before anybody has the other end, or not at all.
 #[test]
 fn opening_a_fifo_waits_for_the_other_end_and_can_be_given_up() {
-    let bench = Bench::new(true, 64).expect("an emulated ring");
-    let path = std::env::temp_dir().join(format!("heist-fifo-{}", std::process::id()));
-    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
-    // SAFETY: the path is a C string.
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let open = |flags| {
-        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
-            .flags(flags | libc::O_CLOEXEC)
-            .build();
-        let opening = bench.submit(entry);
-        bench.look(Duration::from_millis(30));
-        bench.has_none(opening);
-        opening
-    };
-    for (own, other) in [
-        (libc::O_RDONLY, libc::O_WRONLY),
-        (libc::O_WRONLY, libc::O_RDONLY),
-    ] {
-        let given_up = open(own);
-        assert!([0, -libc::EALREADY].contains(&bench.cancel(given_up)));
-        assert!([-libc::ECANCELED, -libc::EINTR].contains(&bench.next(given_up).0));
-
-        let opening = open(own);
+    on_both(|bench| {
+        let path = std::env::temp_dir().join(format!("heist-fifo-{}", std::process::id()));
+        let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
         // SAFETY: the path is a C string.
-        let there = unsafe { libc::open(name.as_ptr(), other | libc::O_CLOEXEC) };
-        let here = bench.next(opening).0;
-        assert!(here >= 0 && there >= 0, "{here} {there}");
-        // SAFETY: both were opened here, and are handed over to nobody else.
-        let ends = [here, there].map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-        assert!(!super::calls::is_nonblocking(ends[0].as_raw_fd()));
-    }
-    std::fs::remove_file(&path).expect("it was there");
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let entry = |flags| {
+            opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+                .flags(flags | libc::O_CLOEXEC)
+                .build()
+        };
+        let open = |flags| {
+            let opening = bench.submit(entry(flags).flags(squeue::Flags::ASYNC));
+            bench.look(Duration::from_millis(30));
+            bench.has_none(opening);
+            opening
+        };
+        // The kernel tells of a thread that it has interrupted what that thread was told.
+        let is_given_up = |result: i32| {
+            const ERESTARTSYS: i32 = 512;
+            [libc::ECANCELED, libc::EINTR, ERESTARTSYS].contains(&-result)
+        };
+        for (own, other) in [
+            (libc::O_RDONLY, libc::O_WRONLY),
+            (libc::O_WRONLY, libc::O_RDONLY),
+        ] {
+            let given_up = open(own);
+            assert!([0, -libc::EALREADY].contains(&bench.cancel(given_up)));
+            let result = bench.next(given_up).0;
+            assert!(is_given_up(result), "{result}");
+
+            let opening = open(own);
+            // SAFETY: the path is a C string.
+            let there = unsafe { libc::open(name.as_ptr(), other | libc::O_CLOEXEC) };
+            let here = bench.next(opening).0;
+            assert!(here >= 0 && there >= 0, "{here} {there}");
+            // SAFETY: both were opened here, and are handed over to nobody else.
+            let ends = [here, there].map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+            assert!(!super::calls::is_nonblocking(ends[0].as_raw_fd()));
+        }
+        assert_eq!(bench.result(entry(libc::O_WRONLY)), -libc::ENXIO);
+        let at_once = bench.result(entry(libc::O_RDONLY));
+        assert!(at_once >= 0, "{at_once}");
+        // SAFETY: the completion hands the descriptor over.
+        let at_once = unsafe { OwnedFd::from_raw_fd(at_once) };
+        assert!(!super::calls::is_nonblocking(at_once.as_raw_fd()));
+        std::fs::remove_file(&path).expect("it was there");
+    });
 }
 
 /// Control: a completion that is dropped when the queue is full.
