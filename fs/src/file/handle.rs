@@ -30,7 +30,8 @@ const LIMIT: usize = 64 * 1024;
 ///
 /// Through the traits a write copies its bytes and goes on in the background, up to 64 KiB at a time
 /// ([`set_max_buf_size`](Self::set_max_buf_size)); an error of it is told by the next call. `flush` waits until the kernel
-/// has everything, [`sync_all`](Self::sync_all) until the disk has. A file that is dropped still writes what it has
+/// has everything, [`sync_all`](Self::sync_all) until the disk has. Each write is a round trip to a thread of the kernel's on most
+/// file systems, so gather small ones with a `BufWriter`. A file that is dropped still writes what it has
 /// accepted, unless the runtime ends: flush it.
 ///
 /// # Position
