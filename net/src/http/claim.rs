@@ -23,20 +23,13 @@ use super::url::origin;
 /// The connections of a client.
 #[derive(Debug)]
 pub(super) struct Connections {
-    pub(super) pool: Arc<Pool<Link>>,
+    pub(super) pool: Arc<Pool<Box<Link>>>,
     #[cfg(feature = "http2")]
     pub(super) shared: Arc<h2::Origins>,
 }
 
 /// What a request is sent over.
 #[derive(Debug)]
-#[cfg_attr(
-    feature = "http2",
-    expect(
-        clippy::large_enum_variant,
-        reason = "a connection of HTTP/1.1 costs no allocation for it"
-    )
-)]
 pub(super) enum Way {
     Link(Carrier),
     #[cfg(feature = "http2")]
@@ -200,13 +193,6 @@ async fn wait<F: Future>(
 
 /// A new connection.
 #[derive(Debug)]
-#[cfg_attr(
-    feature = "http2",
-    expect(
-        clippy::large_enum_variant,
-        reason = "a connection of HTTP/1.1 costs no allocation for it"
-    )
-)]
 pub(super) enum Opened {
     Link(Carrier),
     #[cfg(feature = "http2")]
@@ -217,7 +203,7 @@ pub(super) enum Opened {
 pub(super) async fn open(
     config: &Config,
     connections: &Connections,
-    slot: Slot<Link>,
+    slot: Slot<Box<Link>>,
     url: &Url,
     via: Option<Arc<Server>>,
     offer: Offer,
@@ -257,7 +243,7 @@ pub(super) async fn open(
             Err(timed_out) => Err(timed_out.at(Phase::Connect).with_url(url)),
         };
     }
-    let mut link = Link::new(transport, remote, config.limits, account, permit);
+    let mut link = Box::new(Link::new(transport, remote, config.limits, account, permit));
     if let Some(proxy) = via.filter(|proxy| proxy.forwards(url)) {
         link.set_forward(proxy);
     }

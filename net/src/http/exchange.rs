@@ -74,9 +74,10 @@ impl Config {
 /// A connection that is in use, with its slot.
 #[derive(Debug)]
 pub(super) struct Carrier {
-    // Before the slot, so that the connection is closed when its slot is given to another.
-    pub(super) link: Link,
-    pub(super) slot: Slot<Link>,
+    // Before the slot, so that the connection is closed when its slot is given to another. In a box, as it moves: into
+    // the pool and out of it, and with a response.
+    pub(super) link: Box<Link>,
+    pub(super) slot: Slot<Box<Link>>,
 }
 
 /// How often a request is tried on connections that turn out to be stale, before it fails. A new

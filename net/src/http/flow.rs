@@ -14,13 +14,6 @@ use super::transport::Transport;
 
 /// Where the rest of a response comes from.
 #[derive(Debug)]
-#[cfg_attr(
-    feature = "http2",
-    expect(
-        clippy::large_enum_variant,
-        reason = "a connection of HTTP/1.1 costs no allocation for it"
-    )
-)]
 pub(super) enum Flow {
     /// HTTP/1.1: it has the connection for itself.
     Link(Carrier),

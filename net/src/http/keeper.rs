@@ -113,7 +113,7 @@ impl Wake for Watch {
 }
 
 /// The promise to look after idle connections.
-pub(super) struct Keeper(pub(super) Weak<Pool<Link>>);
+pub(super) struct Keeper(pub(super) Weak<Pool<Box<Link>>>);
 
 /// Keeps the promise; ends when there are no idle connections, or when the client is gone.
 pub(super) async fn keep(mut keeper: Keeper) {

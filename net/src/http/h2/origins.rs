@@ -24,7 +24,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug)]
 pub(in crate::http) struct Origins {
     state: Mutex<State>,
-    pool: Arc<Pool<Link>>,
+    pool: Arc<Pool<Box<Link>>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Opening {
 }
 
 impl Origins {
-    pub(in crate::http) fn new(pool: Arc<Pool<Link>>) -> Arc<Self> {
+    pub(in crate::http) fn new(pool: Arc<Pool<Box<Link>>>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             pool,
