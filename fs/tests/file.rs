@@ -1,4 +1,4 @@
-//! Files, as streams and at offsets. The controls that are named were tried once each.
+//! Files, as streams and at offsets.
 
 mod common;
 

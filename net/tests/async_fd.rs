@@ -1,4 +1,4 @@
-//! Descriptors of others: eventfd, timerfd, inotify, sockets. The controls that are named were tried once each.
+//! Descriptors of others: eventfd, timerfd, inotify, sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

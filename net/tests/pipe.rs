@@ -1,4 +1,4 @@
-//! Pipes. The controls that are named were tried once each.
+//! Pipes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Real children: `sh`, `cat`, `sleep`, `true`. The controls that are named were tried once each.
+//! Real children: `sh`, `cat`, `sleep`, `true`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
