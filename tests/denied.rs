@@ -47,11 +47,10 @@ fn deny_io_uring() {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: the call takes numbers. Without it a user who is not root may not install filters.
-    assert_eq!(
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-        0
-    );
+    // Without it a user who is not root may not install filters.
+    // SAFETY: the call takes numbers.
+    let given_up = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(given_up, 0, "{}", std::io::Error::last_os_error());
     let mode = libc::SECCOMP_MODE_FILTER;
     // SAFETY: the program and its filter are valid for the call, and the kernel checks what they say.
     let installed = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) };
