@@ -172,7 +172,7 @@ impl BufferPool {
     }
 
     /// What the kernel has put into a buffer, for tests of rings.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn copy_for_tests(&self, id: u16, length: usize) -> Vec<u8> {
         assert!(length <= self.config.size);
         // SAFETY: the kernel filled so many bytes and has told so.
@@ -308,7 +308,7 @@ impl BufferRing {
     }
 
     /// As a reader that lets go of a buffer, for tests of rings.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn give_back_for_tests(&self, pool: &BufferPool, id: u16) {
         self.take_back(pool, id);
     }
