@@ -121,6 +121,10 @@ impl OpenOptions {
     }
 }
 
+/// What a thread of the kernel's says that waited for the other end of a FIFO and was interrupted. System calls say
+/// EINTR in its place, and no program knows it.
+const ERESTARTSYS: i32 = 512;
+
 /// Opens a file; see [`open`].
 #[derive(Debug)]
 pub struct Open {
@@ -146,12 +150,13 @@ unsafe impl Operation for Open {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
+        if completion.raw_result() == -ERESTARTSYS {
+            return Err(io::Error::from_raw_os_error(libc::EINTR));
+        }
         completion.result().map(|raw| SharedFd::new(adopt(raw)))
     }
 
     fn was_cancelled(&self, completion: Completion) -> bool {
-        // A thread of the kernel's that waits for the other end of a FIFO is interrupted, and tells it as it was told.
-        const ERESTARTSYS: i32 = 512;
         let interrupted = [-libc::EINTR, -ERESTARTSYS];
         completion.is_cancelled() || interrupted.contains(&completion.raw_result())
     }

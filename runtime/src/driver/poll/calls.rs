@@ -286,7 +286,7 @@ pub(super) struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// `preadv2(2)` or `pwritev2(2)` at `position` with `flags`.
+    /// `preadv2(2)` or `pwritev2(2)` at `position`, which is -1 for that of the file, with `flags`.
     ///
     /// # Safety
     ///
@@ -306,13 +306,27 @@ impl Transfer<'_> {
             (&raw const one, 1)
         };
         let flags = flags | entry.flags_of_operation as i32;
-        let call = match self.direction {
-            Direction::Read => libc::preadv2,
-            Direction::Write => libc::pwritev2,
-        };
+        let fd = entry.fd;
         outcome(|| {
-            // SAFETY: the caller vouches for the memory, and `one` lives on.
-            let moved = unsafe { call(entry.fd, vectors, count, position, flags) };
+            // Without flags by the older calls, which no kernel and hardly a filter lacks.
+            let moved = match (self.direction, flags, position) {
+                // SAFETY: the caller vouches for the memory, and `one` lives on.
+                (Direction::Read, 0, -1) => unsafe { libc::readv(fd, vectors, count) },
+                // SAFETY: as above.
+                (Direction::Write, 0, -1) => unsafe { libc::writev(fd, vectors, count) },
+                // SAFETY: as above.
+                (Direction::Read, 0, _) => unsafe { libc::preadv(fd, vectors, count, position) },
+                // SAFETY: as above.
+                (Direction::Write, 0, _) => unsafe { libc::pwritev(fd, vectors, count, position) },
+                // SAFETY: as above.
+                (Direction::Read, ..) => unsafe {
+                    libc::preadv2(fd, vectors, count, position, flags)
+                },
+                // SAFETY: as above.
+                (Direction::Write, ..) => unsafe {
+                    libc::pwritev2(fd, vectors, count, position, flags)
+                },
+            };
             moved as i64
         })
     }
