@@ -11,14 +11,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-#[cfg(feature = "http-clients")]
-use crate::crawl::site;
 use crate::{
     contender::Contender,
     meter,
     scenario::{Job, Probe, Setup},
     scenarios::server,
 };
+#[cfg(feature = "http-clients")]
+use crate::{crawl::site, scenarios::http_server};
 
 const VARIABLE: &str = "HEIST_BENCH_CHILD";
 
@@ -42,6 +42,8 @@ pub fn enter() {
         Some(("probe", job)) => run_probe(job),
         #[cfg(feature = "http-clients")]
         Some(("site", job)) => site::serve(job),
+        #[cfg(feature = "http-clients")]
+        Some(("web", job)) => http_server::child(job),
         _ => panic!("{VARIABLE} is set, but to nothing that is known here"),
     };
     if !answer.is_empty() {
@@ -92,9 +94,10 @@ fn run_probe(job: &str) -> String {
     if job.count_syscalls {
         meter::count_syscalls();
     }
+    let outcome = job.run();
     let probe = Probe {
-        outcome: job.run(),
-        peak_memory: meter::peak_resident(),
+        peak_memory: outcome.peak_memory.unwrap_or_else(meter::peak_resident),
+        outcome,
     };
     serde_json::to_string(&probe).expect("it has only plain fields")
 }

@@ -130,6 +130,8 @@ pub struct Outcome {
     pub operations: u64,
     /// How long the operations took, where each has a latency of its own.
     pub latency: Option<Quantiles>,
+    /// The most memory that was resident, in bytes, where what is measured has a process of its own.
+    pub peak_memory: Option<u64>,
 }
 
 impl Outcome {
@@ -142,6 +144,7 @@ impl Outcome {
             cost,
             operations,
             latency: None,
+            peak_memory: None,
         }
     }
 

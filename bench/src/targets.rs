@@ -72,6 +72,12 @@ pub const TARGETS: &[Target] = &[
     target("echo, 512 connections, 64 B", "", Goal::OfByHand(0.85)),
     target("echo, 64 connections, 16 KiB", "", Goal::OfByHand(0.85)),
     #[cfg(feature = "http-clients")]
+    target("HTTP/1.1 server, 64 connections", "throughput", Goal::Ratio(1.30)),
+    #[cfg(feature = "http-clients")]
+    target("HTTP/1.1 server, 64 connections", "p99 latency", EVEN),
+    #[cfg(feature = "http-clients")]
+    target("HTTP/2 server, 64 connections", "throughput", Goal::Ratio(1.30)),
+    #[cfg(feature = "http-clients")]
     target("crawl, 5 at a time", "processor time", Goal::Ratio(0.45)),
     #[cfg(feature = "http-clients")]
     target("crawl, 5 at a time", "processor time", Goal::OfByHand(1.0)),

@@ -2,7 +2,7 @@
 //!
 //! Tasks: [`spawn`], [`remote_spawn`], [`yields`], [`ping_pong`], [`chained_spawn`], [`uneven`].
 //! Groups: [`groups`]. Time: [`timers`]. Sockets: [`echo`], [`server`], [`low_rate`], [`idle`],
-//! [`storm`]. HTTP clients: `crawl` (feature `http-clients`). Files: [`files`], [`small_files`].
+//! [`storm`]. HTTP clients: `crawl`, and servers: `http_server` (feature `http-clients`). Files: [`files`], [`small_files`].
 //! Locks and channels: [`semaphore`], [`mutex`], [`mpsc`], [`oneshot`], [`notify`], [`watch`], [`broadcast`].
 //! Shared: `window`, a stretch of time that is measured, and the connections that are busy in it;
 //! `beside`, tasks that compute meanwhile; `countdown`, to wait for many tasks.
@@ -27,6 +27,8 @@ pub mod idle;
 pub mod storm;
 #[cfg(feature = "http-clients")]
 pub mod crawl;
+#[cfg(feature = "http-clients")]
+pub mod http_server;
 pub mod files;
 pub mod small_files;
 pub mod semaphore;
@@ -59,6 +61,8 @@ pub fn all(scale: Scale) -> Vec<Box<dyn AnyScenario>> {
         storm::list,
         #[cfg(feature = "http-clients")]
         crawl::list,
+        #[cfg(feature = "http-clients")]
+        http_server::list,
         files::list,
         small_files::list,
         semaphore::list,
