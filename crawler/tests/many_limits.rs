@@ -175,7 +175,8 @@ fn hosts_that_fail_are_given_up_by_all_and_robots_do_not_count() {
         outcome.iter().all(|(_, end)| *end == End::Finished),
         "{outcome:?}"
     );
-    // The home page, five failures, and robots.txt for each crawler that had the host.
+    // The home page, five failures, and robots.txt for each crawler that had the host. (Control, tried: a robots.txt that
+    // comes and clears the failures, as the second crawler's did.)
     let asked = visits(&servers[0]);
     assert_eq!(asked.values().sum::<usize>() - asked["/robots.txt"], 6);
     let asked = visits(&servers[1]);

@@ -101,7 +101,12 @@ impl Crawler {
             member.tell_found();
             member.learnt(host, &self.hosts);
         }
-        // One robots.txt that fails is one failure, whatever the number of its pages.
+        // One robots.txt that fails is one failure, whatever the number of its pages. One that comes says nothing of
+        // them, and clears none of theirs: each crawler that is given the host asks for it.
+        let outcome = match outcome {
+            Outcome::Fine => Outcome::Abandoned,
+            other => other,
+        };
         self.hosts.ended(host, outcome, now);
     }
 
