@@ -1,0 +1,227 @@
+//! Files among others: readers and writers around them, the standard library, pipes, and runtimes.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::time::Duration;
+
+use common::{Folder, block_on, byte, bytes, polls};
+use heist_fs::{File, OpenOptions};
+use heist_net::io::{
+    AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufReader, BufStream,
+    BufWriter, copy,
+};
+use heist_runtime::{Builder, spawn, yield_now};
+use heist_sync::time::{sleep, timeout};
+
+#[test]
+fn readers_and_writers_of_others_work_on_files() {
+    let folder = Folder::new();
+    let path = folder.path("text");
+    block_on(async {
+        let mut writer = BufWriter::new(File::create(&path).await.unwrap());
+        for i in 0..2000 {
+            writer
+                .write_all(format!("line {i}\n").as_bytes())
+                .await
+                .unwrap();
+        }
+        assert_eq!(writer.stream_position().await.unwrap(), 18_890);
+        writer.flush().await.unwrap();
+        let mut lines = File::open(&path).await.unwrap().lines();
+        for i in 0..2000 {
+            let line = lines.next_line().await.unwrap();
+            assert_eq!(line, Some(format!("line {i}")));
+        }
+        assert_eq!(lines.next_line().await.unwrap(), None);
+
+        let mut reader = BufReader::new(File::open(&path).await.unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).await.unwrap();
+        assert_eq!(reader.stream_position().await.unwrap(), 7);
+        reader.seek(SeekFrom::Current(7)).await.unwrap();
+        line.clear();
+        reader.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "line 2\n");
+
+        let both = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .await
+            .unwrap();
+        let mut both = BufStream::new(both);
+        both.write_all(b"LINE").await.unwrap();
+        both.seek(SeekFrom::Start(0)).await.unwrap();
+        line.clear();
+        both.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "LINE 0\n");
+
+        let mut from = File::open(&path).await.unwrap();
+        let mut to = File::create(folder.path("copy")).await.unwrap();
+        assert_eq!(copy(&mut from, &mut to).await.unwrap(), 18_890);
+        assert_eq!(
+            std::fs::read(folder.path("copy")).unwrap(),
+            std::fs::read(&path).unwrap()
+        );
+    });
+}
+
+/// Control: `try_into_std` without `publish_position`.
+#[test]
+fn files_become_those_of_the_standard_library_and_back() {
+    let folder = Folder::new();
+    let path = folder.path("std");
+    block_on(async {
+        let mut file = File::create_new(&path).await.unwrap();
+        file.write_all(&bytes(60_000)).await.unwrap();
+        let mut std = file.into_std().await;
+        assert_eq!(std.stream_position().unwrap(), 60_000);
+        assert_eq!(std.metadata().unwrap().len(), 60_000);
+        std.seek(SeekFrom::Start(100)).unwrap();
+
+        let mut file = File::from(std);
+        let mut four = [0; 4];
+        file.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [100, 101, 102, 103].map(byte));
+        let mut clone = file.try_clone().await.unwrap();
+        clone.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [104, 105, 106, 107].map(byte));
+        file.read_exact(&mut four).await.unwrap();
+        assert_eq!(four, [104, 105, 106, 107].map(byte));
+        // Read ahead, and a read that nobody has waited for: the position is that of the program.
+        file.fill_buf().await.unwrap();
+        let mut std = file.try_into_std().unwrap();
+        std.read_exact(&mut four).unwrap();
+        assert_eq!(four, [108, 109, 110, 111].map(byte));
+        let mut file = File::from_std(std);
+        file.seek(SeekFrom::Start(50_000)).await.unwrap();
+        for patience in [1, 2] {
+            let _ = polls(patience, file.read(&mut [0; 3])).await;
+            file.seek(SeekFrom::Start(50_000)).await.unwrap();
+        }
+        assert_eq!(file.into_std().await.stream_position().unwrap(), 50_000);
+
+        // One that writes is given back.
+        let mut file = File::create(&path).await.unwrap();
+        file.write_all(&bytes(60_000)).await.unwrap();
+        if let Err(back) = file.try_into_std() {
+            back.into_std().await;
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 60_000);
+    });
+}
+
+/// A file without a position: what comes is read in order, and a read that is dropped takes nothing.
+#[test]
+fn pipes_with_a_name_are_files_too() {
+    let folder = Folder::new();
+    let path = folder.path("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    block_on(async {
+        // Each waits for the other, on threads of the kernel's.
+        let reads = spawn(File::open(path.clone()));
+        let mut writer = OpenOptions::new().write(true).open(&path).await.unwrap();
+        let mut reader = reads.await.unwrap().unwrap();
+        assert_eq!(
+            reader.seek(SeekFrom::Start(1)).await.unwrap_err().kind(),
+            ErrorKind::NotSeekable
+        );
+        let mut three = [0; 3];
+        timeout(Duration::from_millis(5), reader.read(&mut three))
+            .await
+            .unwrap_err();
+        assert!(polls(2, reader.read(&mut three)).await.is_none());
+        writer.write_all(b"abcdef").await.unwrap();
+        writer.flush().await.unwrap();
+        for expected in [b"abc", b"def"] {
+            reader.read_exact(&mut three).await.unwrap();
+            assert_eq!(&three, expected);
+        }
+        // More than fits, while the other end is asleep.
+        let sends = spawn(async move {
+            writer.write_all(&bytes(200_000)).await.unwrap();
+            writer.write_all_owned(bytes(100_000)).await.0.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        sleep(Duration::from_millis(5)).await;
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).await.unwrap();
+        assert!(all[..200_000] == bytes(200_000) && all[200_000..] == bytes(100_000));
+        sends.await.unwrap();
+    });
+}
+
+/// What the kernel makes up as it is read, and says is empty.
+#[test]
+fn files_without_a_size_are_read_to_their_end() {
+    block_on(async {
+        let mut text = String::new();
+        let mut file = File::open("/proc/self/status").await.unwrap();
+        file.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("Name:") && text.ends_with('\n'));
+        let mut zeros = File::open("/dev/zero").await.unwrap();
+        let mut some = [1; 100];
+        zeros.read_exact(&mut some).await.unwrap();
+        assert_eq!(some, [0; 100]);
+        let folder = File::open("/proc")
+            .await
+            .unwrap()
+            .read(&mut some)
+            .await
+            .unwrap_err();
+        assert_eq!(folder.kind(), ErrorKind::IsADirectory);
+    });
+}
+
+#[test]
+fn a_file_goes_from_one_runtime_to_the_next() {
+    let folder = Folder::new();
+    let path = folder.path("moves");
+    let mut file = block_on(async {
+        let mut file = File::create_new(&path).await.unwrap();
+        file.write_all(b"one, ").await.unwrap();
+        file
+    });
+    block_on(async {
+        file.write_all(b"two").await.unwrap();
+        file.rewind().await.unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "one, two");
+    });
+    drop(file);
+}
+
+#[test]
+fn one_worker_is_enough() {
+    let folder = Folder::new();
+    let path = folder.file("big", bytes(500_000));
+    let runtime = Builder::new().worker_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                spawn(async move {
+                    let mut all = Vec::new();
+                    let mut file = File::open(path).await.unwrap();
+                    while let Some(bytes) = file.recv().await.unwrap() {
+                        all.extend_from_slice(&bytes);
+                        yield_now().await;
+                    }
+                    all
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.await.unwrap() == bytes(500_000));
+        }
+    });
+}
