@@ -426,6 +426,26 @@ fn shutdown_drives_cleanup_within_the_grace() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+/// What someone aborts while a runtime ends is not the doing of its grace.
+///
+/// Control, tried: counting from the beginning of the shutdown reports one cleanup.
+#[test]
+fn a_shutdown_does_not_answer_for_what_others_abort() {
+    let runtime = Builder::new().worker_threads(2).build().expect("a runtime");
+    let before = cleanup_counts().skipped;
+    runtime.block_on(async {
+        let aborted = spawn(finally(pending::<()>(), pending())).abort_handle();
+        spawn(finally(pending::<()>(), async move {
+            sleep(10).await;
+            aborted.abort();
+        }));
+        sleep(2).await;
+    });
+    let report = runtime.shutdown(Duration::from_secs(20));
+    assert!(cleanup_counts().skipped > before, "it is skipped");
+    assert!(report.is_clean(), "{report:?}");
+}
+
 /// Resources opened and closed under cancels from other threads, on 1, 2 and 8 workers.
 #[test]
 fn cancels_from_other_threads_lose_no_cleanup() {

@@ -246,6 +246,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Whether enough tasks were disturbed for the test to be worth something.
+    fn hits(&self, aborts: bool) -> bool {
+        self.cancelled > 20 && (self.aborted > 20 || !aborts)
+    }
+
     fn count(&mut self, joined: Result<(), JoinError>) {
         match joined {
             Ok(()) => self.finished += 1,
@@ -275,7 +280,15 @@ fn run(runtime: Runtime, resources: u64, aborts: bool) -> Outcome {
         });
         let mut tasks = JoinSet::new();
         let mut number = 0;
-        while counts.opened.load(Relaxed) < resources {
+        // On a busy machine it takes longer until the test hits.
+        let most = 100 * resources;
+        while counts.opened.load(Relaxed)
+            < if outcome.hits(aborts) {
+                resources
+            } else {
+                most
+            }
+        {
             number += 1;
             let task = tasks.spawn(World::new(&counts, number).live(3));
             for channel in &channels {
@@ -296,7 +309,8 @@ fn run(runtime: Runtime, resources: u64, aborts: bool) -> Outcome {
         }
     });
     // Members of a group whose task was aborted may still be on their way.
-    assert!(runtime.shutdown(Duration::from_secs(20)).is_clean());
+    let report = runtime.shutdown(Duration::from_secs(20));
+    assert!(report.is_clean(), "{report:?}");
     over.store(true, SeqCst);
     watcher.join().expect("no panic");
     Outcome {
@@ -321,11 +335,11 @@ fn what_is_opened_is_closed_or_counted() {
         let seconds = start.elapsed().as_secs_f32();
         println!("{workers} workers, {seconds:.1} s: {outcome:?}");
         assert_eq!(outcome.opened, outcome.closed + outcome.skipped);
-        // The test is worth something only if it hits.
-        assert!(outcome.cancelled > 20);
-        if aborts {
-            assert!(outcome.aborted > 20);
-        } else {
+        assert!(
+            outcome.hits(aborts),
+            "the test is worth something only then"
+        );
+        if !aborts {
             assert_eq!((outcome.skipped, outcome.aborted), (0, 0));
         }
     }

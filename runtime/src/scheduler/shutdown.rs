@@ -58,7 +58,8 @@ pub struct ShutdownReport {
     pub leaked_operations: u64,
     /// Tasks that did not end, because something they share with a stuck one did not; leaked as well.
     pub unfinished_tasks: usize,
-    /// Cleanups of tasks that were not run during the shutdown, since the grace period was over.
+    /// Cleanups of tasks that were not run, since the grace period was over. Those of tasks that someone else aborted
+    /// do not count.
     pub skipped_cleanups: u64,
 }
 
@@ -88,8 +89,8 @@ struct EndingState {
     cancelled_tasks: usize,
     leaked_operations: u64,
     unfinished_tasks: usize,
-    /// Before the shutdown.
-    skipped_before: u64,
+    /// Before the grace period was over. What is skipped until then is the doing of those who abort.
+    skipped_before: Option<u64>,
 }
 
 impl Ending {
@@ -161,7 +162,6 @@ impl Shared {
                 return;
             }
             let now = Instant::now();
-            state.skipped_before = self.skipped_cleanups.load(Ordering::Relaxed);
             state.deadline = Some(now.checked_add(grace).unwrap_or(now + DRAIN_LIMIT));
         }
         self.phase.store(Phase::Ending as u8, Ordering::SeqCst);
@@ -169,14 +169,19 @@ impl Shared {
         trace::shutdown_begins(grace);
     }
 
-    /// Cleanups that were not run since the shutdown began. Exact for the workers that have exited.
+    /// Cleanups that were not run since the grace period was over. Exact for the workers that have exited.
     pub(crate) fn skipped_by_shutdown(&self) -> u64 {
-        let skipped = self.skipped_cleanups.load(Ordering::Relaxed);
-        skipped - self.ending.state().skipped_before
+        let before = self.ending.state().skipped_before;
+        before.map_or(0, |before| {
+            self.skipped_cleanups.load(Ordering::Relaxed) - before
+        })
     }
 
     /// Returns whether this was the first call.
     fn begin_draining(&self) -> bool {
+        // Before anyone sees the phase, and aborts.
+        let skipped = self.skipped_cleanups.load(Ordering::Relaxed);
+        self.ending.state().skipped_before.get_or_insert(skipped);
         let before = self.phase.swap(Phase::Draining as u8, Ordering::SeqCst);
         self.wake_all();
         Phase::from_raw(before) != Phase::Draining
