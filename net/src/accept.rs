@@ -12,6 +12,8 @@ use heist_runtime::ops::{Acceptor, SharedFd};
 use heist_runtime::scope::Leaf;
 use heist_runtime::time::{Instant, Timer};
 
+use crate::ready::into_owned;
+
 /// Connections the kernel holds until they are accepted.
 pub(crate) const BACKLOG: i32 = 1024;
 /// After running out of descriptors, the next accept waits this long.
@@ -77,6 +79,21 @@ impl Incoming {
 
     pub(crate) fn fd(&self) -> &SharedFd {
         &self.fd
+    }
+
+    /// The listening socket, if no connection can be lost by that.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        let accepting = self.accepting.into_inner();
+        let accepting = accepting.unwrap_or_else(PoisonError::into_inner);
+        if accepting.acceptor.is_armed() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a listener that has accepted may have taken connections that would be lost; duplicate its descriptor instead \
+                 (`as_fd().try_clone_to_owned()`)",
+            ));
+        }
+        drop(accepting);
+        into_owned(self.fd)
     }
 
     /// The next connection for which `open` has no error: one that was reset before anybody could look at it

@@ -165,7 +165,10 @@ macro_rules! halves {
         }
 
         read_through!(OwnedReadHalf, reader);
+        read_now!(OwnedReadHalf, reader);
+        readable!(OwnedReadHalf, reader);
         write_through!(OwnedWriteHalf, writer);
+        write_now!(OwnedWriteHalf, writer);
 
         impl Drop for OwnedWriteHalf {
             fn drop(&mut self) {

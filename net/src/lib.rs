@@ -24,6 +24,7 @@ pub mod dns;
 mod ready;
 mod accept;
 mod halves;
+mod tries;
 mod tcp;
 mod udp;
 pub mod unix;

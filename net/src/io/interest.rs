@@ -55,7 +55,7 @@ impl Interest {
     }
 
     /// As `poll(2)` is asked for it.
-    pub(super) fn events(self) -> u32 {
+    pub(crate) fn events(self) -> u32 {
         let pick = |yes, events| if yes { events } else { 0 };
         pick(self.is_readable(), POLLIN | POLLRDHUP)
             | pick(self.is_writable(), POLLOUT)
@@ -149,6 +149,11 @@ impl Ready {
 
     fn contains(self, other: Self) -> bool {
         self & other == other
+    }
+
+    /// The part of what `poll(2)` says that answers `interest`.
+    pub(crate) fn answer(events: u32, interest: Interest) -> Self {
+        Self::of_events(events, interest) & interest.mask()
     }
 
     /// What `poll(2)` says to one who asked for `interest`.

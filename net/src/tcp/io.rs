@@ -1,14 +1,18 @@
 //! Reading and writing a connected socket.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
 
 use heist_runtime::ops::{self, Buf, BufResult, IoBuf, Receiver, Sender, SharedFd};
 use heist_runtime::scope::{Leaf, leaf_fn};
 use socket2::SockRef;
 
 use crate::io::Unread;
+use crate::ready::into_owned;
 
 /// A receive buffer of the runtime's, lent to the reader: `Deref` to the bytes received. Dropping it gives
 /// the memory back.
@@ -72,11 +76,108 @@ impl Reader {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let bytes = ready!(self.poll_fill_buf(cx))?;
-        let count = bytes.len().min(into.len());
-        into[..count].copy_from_slice(&bytes[..count]);
+        ready!(self.poll_fill_buf(cx))?;
+        Poll::Ready(Ok(self.take_rest_into(into)))
+    }
+
+    /// Looks for bytes if there are none in `rest`, without waiting.
+    fn fill_now(&mut self) -> io::Result<()> {
+        if self.rest.is_empty()
+            && let Some(received) = self.receiver.recv_now()?
+        {
+            self.rest.put_back(received);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        self.fill_now()?;
+        Ok(self.take_rest_into(into))
+    }
+
+    fn take_rest_into(&mut self, into: &mut [u8]) -> usize {
+        let count = self.rest.len().min(into.len());
+        into[..count].copy_from_slice(&self.rest[..count]);
         self.consume(count);
+        count
+    }
+
+    pub(crate) fn try_read_vectored(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if parts.iter().all(|part| part.is_empty()) {
+            return Ok(0);
+        }
+        self.fill_now()?;
+        Ok(parts.iter_mut().map(|part| self.take_rest_into(part)).sum())
+    }
+
+    pub(crate) fn try_read_buf<B: BufMut>(&mut self, into: &mut B) -> io::Result<usize> {
+        let room = into.remaining_mut();
+        if room == 0 {
+            return Ok(0);
+        }
+        self.fill_now()?;
+        let count = self.rest.len().min(room);
+        into.put_slice(&self.rest[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+
+    #[track_caller]
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_fill_buf(cx).map_ok(drop)
+    }
+
+    /// Copies the next bytes, as many as have arrived, and leaves them here.
+    #[track_caller]
+    pub(crate) fn poll_peek(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(Leaf::here().start());
+        if into.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        ready!(self.poll_fill_buf(cx))?;
+        // Else a caller that waits for more than were here would never see them.
+        while !self.rest.is_empty() && self.rest.len() < into.len() {
+            match self.receiver.recv_now() {
+                Ok(Some(more)) => self.append(more),
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let count = self.rest.len().min(into.len());
+        into[..count].copy_from_slice(&self.rest[..count]);
         Poll::Ready(Ok(count))
+    }
+
+    fn append(&mut self, more: Buf) {
+        let front = self.rest.take();
+        self.rest.put_back(more);
+        if let Some(front) = front {
+            self.rest.put_back(front);
+        }
+    }
+
+    /// As [`poll_recv`](Self::poll_recv), of what has been taken from the socket; then nobody takes more, and it is
+    /// `None`.
+    #[track_caller]
+    pub(crate) fn poll_disarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
+        ready!(Leaf::here().start());
+        match self.rest.take() {
+            Some(rest) => Poll::Ready(Ok(Some(rest))),
+            None => self.receiver.poll_disarm(cx),
+        }
+    }
+
+    /// Whether nothing has been taken from the socket, nor will be.
+    fn is_untouched(&self) -> bool {
+        self.rest.is_empty() && !self.receiver.is_armed()
     }
 
     /// Whether nothing has arrived that nobody has read, neither bytes nor the end. Exact for what the
@@ -148,6 +249,19 @@ impl Writer {
         self.sender.poll_send_vectored(cx, parts)
     }
 
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sender.send_now(bytes)
+    }
+
+    pub(crate) fn try_write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.sender.send_vectored_now(parts)
+    }
+
+    #[track_caller]
+    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sender.poll_writable(cx)
+    }
+
     /// Until the kernel has everything.
     #[track_caller]
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -180,6 +294,33 @@ impl Writer {
         }
         write_all_owned(self.fd(), buffer).await
     }
+}
+
+/// The socket alone, if nothing is lost by that.
+pub(crate) fn into_fd(reader: Reader, mut writer: Writer) -> io::Result<OwnedFd> {
+    if !reader.is_untouched() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the runtime may have received bytes that would be lost; call `into_std_with_unread`, which yields them",
+        ));
+    }
+    writer.sender.check_idle()?;
+    let fd = reader.fd().clone();
+    drop((reader, writer));
+    into_owned(fd)
+}
+
+/// As [`into_fd`], after everything has been sent, with what was received and not read.
+pub(crate) async fn into_fd_with_unread(
+    mut reader: Reader,
+    mut writer: Writer,
+) -> io::Result<(OwnedFd, Vec<u8>)> {
+    leaf_fn(|cx| writer.poll_flush(cx)).await?;
+    let mut unread = Vec::new();
+    while let Some(bytes) = leaf_fn(|cx| reader.poll_disarm(cx)).await? {
+        unread.extend_from_slice(&bytes);
+    }
+    Ok((into_fd(reader, writer)?, unread))
 }
 
 pub(crate) async fn write_all_owned<B: IoBuf>(fd: &SharedFd, buffer: B) -> BufResult<(), B> {

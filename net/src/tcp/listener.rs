@@ -84,6 +84,16 @@ impl TcpListener {
         Ok(Self::from_fd(OwnedFd::from(listener)))
     }
 
+    /// Gives the listener to the standard library. Set whether it blocks; tokio's does not.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it has been waited at for connections: the runtime may have accepted some that would be lost.
+    /// A duplicate of the descriptor (`as_fd().try_clone_to_owned()`) may be had at any time.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        self.incoming.into_fd().map(Into::into)
+    }
+
     /// Waits for the next connection.
     ///
     /// # Errors
@@ -110,6 +120,24 @@ impl TcpListener {
             let peer = stream.peer_addr()?;
             Ok((stream, peer))
         })
+    }
+
+    /// Hops a packet may take, for the connections that come (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
+        SockRef::from(self.incoming.fd()).set_ttl_v4(hops)
+    }
+
+    /// Hops a packet may take.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn ttl(&self) -> io::Result<u32> {
+        SockRef::from(self.incoming.fd()).ttl_v4()
     }
 
     /// The address it listens on.

@@ -14,5 +14,6 @@ use super::io::{Reader, RecvBuf, Writer};
 use super::stream::TcpStream;
 use crate::halves::halves;
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
+use crate::tries::{read_now, readable, write_now};
 
 halves!(TcpStream);

@@ -17,6 +17,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
 use crate::dns::{Name, Parts, Resolve, into_io};
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
+use crate::tries::{into_std, read_now, readable, write_now};
 
 /// A TCP connection.
 ///
@@ -361,6 +362,15 @@ impl TcpStream {
         self.socket().set_linger(duration)
     }
 
+    /// How long closing waits for unsent data.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.socket().linger()
+    }
+
     /// Hops a packet may take (`IP_TTL`).
     ///
     /// # Errors
@@ -368,6 +378,15 @@ impl TcpStream {
     /// Those of `setsockopt(2)`.
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
         self.socket().set_ttl_v4(hops)
+    }
+
+    /// Hops a packet may take.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket().ttl_v4()
     }
 
     /// The error that waits at the socket, taken from it (`SO_ERROR`).
@@ -381,7 +400,11 @@ impl TcpStream {
 }
 
 read_through!(TcpStream, reader);
+read_now!(TcpStream, reader);
+readable!(TcpStream, reader);
 write_through!(TcpStream, writer);
+write_now!(TcpStream, writer);
+into_std!(TcpStream, std::net::TcpStream);
 
 /// The IP address and port of a socket address.
 pub(crate) fn inet(address: &SockAddr) -> io::Result<SocketAddr> {

@@ -44,7 +44,7 @@ use crate::tcp::inet;
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    fd: SharedFd,
+    pub(super) fd: SharedFd,
 }
 
 impl UdpSocket {
@@ -345,12 +345,16 @@ impl UdpSocket {
     }
 }
 
-fn recv(fd: &SharedFd, into: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+pub(super) fn recv(fd: &SharedFd, into: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(fd, into, flags)?;
     Ok(count)
 }
 
-fn recv_from(fd: &SharedFd, into: &mut [u8], flags: RecvFlags) -> io::Result<(usize, SocketAddr)> {
+pub(super) fn recv_from(
+    fd: &SharedFd,
+    into: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, SocketAddr)> {
     let (count, _, from) = rustix::net::recvfrom(fd, into, flags)?;
     let from: Option<SocketAddrAny> = from;
     match from.and_then(|from| SocketAddr::try_from(from).ok()) {

@@ -40,7 +40,7 @@ use crate::ready::{READABLE, RECV, SEND, WRITABLE, into_owned, when};
 /// ```
 #[derive(Debug)]
 pub struct UnixDatagram {
-    fd: SharedFd,
+    pub(super) fd: SharedFd,
 }
 
 impl UnixDatagram {
@@ -112,7 +112,7 @@ impl UnixDatagram {
         into_owned(self.fd).map(std::os::unix::net::UnixDatagram::from)
     }
 
-    fn socket(&self) -> SockRef<'_> {
+    pub(super) fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)
     }
 

@@ -78,6 +78,16 @@ impl UnixListener {
         Ok(Self::from_fd(OwnedFd::from(listener)))
     }
 
+    /// Gives the listener to the standard library. Set whether it blocks; tokio's does not.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it has been waited at for connections: the runtime may have accepted some that would be lost.
+    /// A duplicate of the descriptor (`as_fd().try_clone_to_owned()`) may be had at any time.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
+        self.incoming.into_fd().map(Into::into)
+    }
+
     /// Waits for the next connection.
     ///
     /// # Errors

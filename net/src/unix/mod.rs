@@ -13,6 +13,7 @@ mod stream;
 mod split;
 mod listener;
 mod datagram;
+mod datagram_tries;
 pub mod pipe;
 mod ancillary;
 mod patience;

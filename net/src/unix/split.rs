@@ -14,5 +14,6 @@ use super::stream::UnixStream;
 use crate::halves::halves;
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
 use crate::tcp::io::{Reader, RecvBuf, Writer};
+use crate::tries::{read_now, readable, write_now};
 
 halves!(UnixStream);

@@ -19,8 +19,9 @@ use super::ancillary::{self, WithFds};
 use super::patience::Patience;
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
-use crate::ready::{READABLE, WRITABLE, when};
+use crate::ready::{READABLE, WRITABLE, until, when};
 use crate::tcp::io::{Reader, RecvBuf, Writer};
+use crate::tries::{into_std, read_now, write_now};
 
 /// A Unix connection.
 ///
@@ -201,6 +202,23 @@ impl UnixStream {
     ) -> impl Future<Output = io::Result<()>> + Send {
         let mut reading = ReadExact::new(self, into);
         leaf_fn(move |cx| reading.poll(cx).map_ok(drop))
+    }
+
+    /// Waits until there are bytes to read, or the end. Before the first read it receives nothing, so that
+    /// [`recv_with_fds`](Self::recv_with_fds) may follow.
+    ///
+    /// # Errors
+    ///
+    /// Those of `recv(2)`, which tokio leaves to the next read.
+    ///
+    /// # Cancel safety
+    ///
+    /// It takes nothing.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        if self.reads {
+            return leaf_fn(|cx| self.reader.poll_readable(cx)).await;
+        }
+        until(self.fd(), READABLE).await
     }
 
     /// Waits for bytes, and the descriptors that come with them (`SCM_RIGHTS`). A length of 0 is the end, if
@@ -394,7 +412,10 @@ impl UnixStream {
 }
 
 read_through!(UnixStream, reading());
+read_now!(UnixStream, reading());
 write_through!(UnixStream, writer);
+write_now!(UnixStream, writer);
+into_std!(UnixStream, std::os::unix::net::UnixStream);
 
 impl AsFd for UnixStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -76,6 +76,12 @@ impl Acceptor {
         &self.fd
     }
 
+    /// Whether an accept is armed, which may take connections from the listener at any time.
+    #[must_use]
+    pub fn is_armed(&self) -> bool {
+        self.armed.is_some() || self.elsewhere.is_some()
+    }
+
     /// Waits for the next connection.
     ///
     /// # Errors

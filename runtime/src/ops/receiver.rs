@@ -141,6 +141,81 @@ impl Receiver {
         }
     }
 
+    /// As [`try_recv`](Self::try_recv), after a look at what the kernel has: what had arrived before the call is found,
+    /// unless a receive is armed on the ring of another worker, which is about to tell.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_now(&mut self) -> io::Result<Option<Buf>> {
+        if cancel_requested() {
+            self.waiting = None;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        for look_again in [true, false] {
+            if self.armed.is_none() {
+                return self.receive_unarmed();
+            }
+            if let Poll::Ready(received) = self.poll_started(&mut cx) {
+                return received;
+            }
+            if look_again {
+                // What the kernel has received comes to light, and what has just been armed begins.
+                context::submit_now();
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Receives what is there without the ring, since nothing is armed that might take bytes besides.
+    fn receive_unarmed(&mut self) -> io::Result<Option<Buf>> {
+        if self.at_end {
+            return Ok(None);
+        }
+        let bytes = receive_now(&self.fd)?;
+        self.at_end = bytes.is_empty();
+        Ok((!self.at_end).then(|| Buf::from(bytes)))
+    }
+
+    /// Whether a receive is armed, which may take bytes from the socket at any time.
+    #[must_use]
+    pub fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
+    /// Has the kernel let go of the socket: ends the receive that is armed, yields one after the other what that has
+    /// taken, and then `None`. From then on nobody takes bytes from the socket, until the next call that receives.
+    ///
+    /// In a cancelled scope it is pending, and what has arrived stays here.
+    ///
+    /// # Errors
+    ///
+    /// Those of `recv(2)`; the receive has ended then.
+    #[track_caller]
+    pub fn poll_disarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
+        let leaf = Leaf::here();
+        // It waits for bytes, and takes none.
+        self.waiting = None;
+        ready!(leaf.start());
+        let Some(armed) = &mut self.armed else {
+            return Poll::Ready(Ok(None));
+        };
+        armed.cancel();
+        let remote = armed.remote().clone();
+        match armed.poll_next(cx) {
+            Poll::Pending => leaf.pending(),
+            Poll::Ready(Next::More(completion)) => Poll::Ready(self.read(completion, remote)),
+            Poll::Ready(Next::Last(completion)) => {
+                self.armed = None;
+                self.moving_to = None;
+                match -completion.raw_result() {
+                    libc::ENOBUFS | libc::ECANCELED => Poll::Ready(Ok(None)),
+                    _ => Poll::Ready(self.read(completion, remote)),
+                }
+            }
+        }
+    }
+
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buf>>> {
         loop {
             if self.at_end {

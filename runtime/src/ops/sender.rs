@@ -184,6 +184,57 @@ impl Sender {
         })
     }
 
+    /// Sends what the socket has room for, without waiting and not in the background. Yields how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room, or what was sent before is still on its way; and those of `send(2)`, also of
+    /// what was sent before.
+    pub fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_idle()?;
+        SockRef::from(&self.fd).send_with_flags(bytes, SEND_NOW)
+    }
+
+    /// As [`send_now`](Self::send_now), of the slices as if they were one.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_vectored_now(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_idle()?;
+        SockRef::from(&self.fd).send_vectored_with_flags(parts, SEND_NOW)
+    }
+
+    /// Says whether nothing is on its way.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when something is, and the error of what was sent before.
+    pub fn check_idle(&mut self) -> io::Result<()> {
+        if self.is_flying() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.take_error().map_or(Ok(()), Err)
+    }
+
+    /// Waits until [`send_now`](Self::send_now) has a chance: the kernel has what was sent before, and room or an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of what was sent before.
+    #[track_caller]
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_leaf(cx, |sender, cx| {
+            ready!(sender.poll_idle(cx))?;
+            let fd = &sender.fd;
+            let waiting =
+                (sender.waiting).get_or_insert_with(|| poll_ready(fd, libc::POLLOUT as u32));
+            let outcome = ready!(Pin::new(waiting).poll(cx));
+            sender.waiting = None;
+            Poll::Ready(outcome.map(drop))
+        })
+    }
+
     /// Waits until the kernel has everything that was sent.
     ///
     /// # Errors
