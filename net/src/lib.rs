@@ -42,5 +42,5 @@ pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, RecvBuf, ReuniteError, TcpListener, TcpListenerStream,
     TcpSocket, TcpStream,
 };
-pub use udp::UdpSocket;
+pub use udp::{Segments, UdpSocket};
 pub use unix::{UnixDatagram, UnixListener, UnixStream};

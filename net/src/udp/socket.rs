@@ -9,6 +9,7 @@ use heist_runtime::ops::{self, BufResult, IoBuf, IoBufMut, SharedFd};
 use rustix::net::{RecvFlags, SocketAddrAny};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::segments::Cutting;
 use crate::addr::{ToSocketAddrs, first_of, no_address};
 use crate::ready::{READABLE, RECV, SEND, WRITABLE, into_owned, until, when};
 use crate::tcp::inet;
@@ -45,6 +46,7 @@ use crate::tcp::inet;
 #[derive(Debug)]
 pub struct UdpSocket {
     pub(super) fd: SharedFd,
+    pub(super) cutting: Cutting,
 }
 
 impl UdpSocket {
@@ -78,6 +80,7 @@ impl UdpSocket {
     fn from_fd(fd: OwnedFd) -> Self {
         Self {
             fd: SharedFd::new(fd),
+            cutting: Cutting::default(),
         }
     }
 

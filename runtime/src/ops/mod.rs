@@ -12,6 +12,7 @@
 //! - [`connect`], [`recv`], [`send`], [`send_zero_copy`], [`recv_msg`], [`send_msg`], [`shutdown`],
 //!   [`poll_ready`]: sockets
 //! - [`recv_now`], [`recv_from_now`], [`peer_credentials`]: system calls on sockets that do not wait
+//! - [`send_segments_now`], [`recv_segments_now`]: several datagrams in one system call
 //! - [`open`], [`read_at`], [`write_at`], [`fsync`], [`statx`], [`close`]: files; [`WriteBehind`]:
 //!   writes in the background
 //! - [`Op`], [`Operation`]: one operation as a future, and how to add another
@@ -33,6 +34,7 @@ mod acceptor;
 mod socket;
 mod message;
 mod now;
+mod segments;
 mod file;
 mod behind;
 
@@ -51,6 +53,9 @@ pub use file::{
 pub use message::{RecvMsg, SendMsg, recv_msg, send_msg};
 pub use now::{Credentials, bind, listen, peer_credentials, recv_from_now, recv_now, socket};
 pub use receiver::Receiver;
+pub use segments::{
+    ReceivedSegments, has_segmentation, recv_segments_now, send_segments_now, set_gro,
+};
 pub use sender::Sender;
 pub use slice::Slice;
 pub use socket::{
