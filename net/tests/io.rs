@@ -11,5 +11,7 @@ mod methods;
 mod buffered;
 #[path = "io/copying.rs"]
 mod copying;
+#[path = "io/splicing.rs"]
+mod splicing;
 #[path = "io/codecs.rs"]
 mod codecs;

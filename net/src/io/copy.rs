@@ -97,7 +97,7 @@ impl<'a, R: AsyncRead + ?Sized> Pump<'a, R> {
     ) -> Poll<io::Result<()>> {
         if !self.ended {
             let (held, written) = (&mut self.held, &mut self.written);
-            ready!(poll_pump(self.reader, writer, held, written, cx))?;
+            ready!(poll_pump(self.reader, writer, held, written, u64::MAX, cx))?;
             self.ended = true;
         }
         Poll::Ready(Ok(()))
@@ -112,30 +112,33 @@ impl<R: AsyncRead + ?Sized> Drop for Pump<'_, R> {
     }
 }
 
-/// Ready at the end of `reader`, when all is written. `held` is what was read and not written.
-fn poll_pump<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
+/// What [`poll_pump`] has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// The reader is at its end.
+    All,
+    /// As much is written as was asked for.
+    Enough,
+}
+
+/// Ready at the end of `reader`, or when `enough` bytes have been `written`; then nothing is `held`: that is what was read
+/// and not written.
+pub(super) fn poll_pump<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
     reader: &mut R,
     writer: &mut W,
     held: &mut Option<RecvBuf>,
     written: &mut u64,
+    enough: u64,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+) -> Poll<io::Result<Pumped>> {
     loop {
-        if let Some(bytes) = held {
-            while !bytes.is_empty() {
-                let count = ready!(writer.poll_write(cx, bytes))?;
-                if count == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                bytes.advance(count);
-                *written += count as u64;
-            }
+        ready!(poll_held(writer, held, written, cx))?;
+        if *written >= enough {
+            return Poll::Ready(Ok(Pumped::Enough));
         }
-        // Given back before the wait: an idle connection holds no buffer.
-        *held = None;
         match reader.poll_recv(cx) {
             Poll::Ready(received) => match received? {
-                None => return Poll::Ready(Ok(())),
+                None => return Poll::Ready(Ok(Pumped::All)),
                 received => *held = received,
             },
             Poll::Pending => {
@@ -145,6 +148,27 @@ fn poll_pump<R: AsyncRead + ?Sized, W: AsyncWrite + ?Sized>(
             }
         }
     }
+}
+
+/// Writes what is `held`. Ready when nothing is: an idle connection holds no buffer.
+pub(super) fn poll_held<W: AsyncWrite + ?Sized>(
+    writer: &mut W,
+    held: &mut Option<RecvBuf>,
+    written: &mut u64,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if let Some(bytes) = held {
+        while !bytes.is_empty() {
+            let count = ready!(writer.poll_write(cx, bytes))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            bytes.advance(count);
+            *written += count as u64;
+        }
+    }
+    *held = None;
+    Poll::Ready(Ok(()))
 }
 
 #[derive(Default)]
@@ -177,6 +201,7 @@ impl Direction {
                 writer,
                 &mut self.held,
                 &mut self.written,
+                u64::MAX,
                 cx
             ))?;
             self.phase = Phase::Ended;
@@ -204,15 +229,23 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
         let there = self.there.poll(self.a, self.b, cx);
         let back = self.back.poll(self.b, self.a, cx);
-        match (there, back) {
-            (Poll::Ready(Err(there)), Poll::Ready(Err(back))) => {
-                let kind = there.kind();
-                Poll::Ready(Err(io::Error::new(kind, BothFailed { there, back })))
-            }
-            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
-            (Poll::Ready(Ok(there)), Poll::Ready(Ok(back))) => Poll::Ready(Ok((there, back))),
-            _ => Poll::Pending,
+        together(there, back)
+    }
+}
+
+/// The end of both directions, or the first error of either.
+pub(super) fn together(
+    there: Poll<io::Result<u64>>,
+    back: Poll<io::Result<u64>>,
+) -> Poll<io::Result<(u64, u64)>> {
+    match (there, back) {
+        (Poll::Ready(Err(there)), Poll::Ready(Err(back))) => {
+            let kind = there.kind();
+            Poll::Ready(Err(io::Error::new(kind, BothFailed { there, back })))
         }
+        (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+        (Poll::Ready(Ok(there)), Poll::Ready(Ok(back))) => Poll::Ready(Ok((there, back))),
+        _ => Poll::Pending,
     }
 }
 

@@ -9,7 +9,7 @@
 //! | messages | [`codec`] |
 //! | the program's own streams | [`stdin`], [`stdout`], [`stderr`] |
 //! | descriptors of others | [`unix::AsyncFd`] |
-//! | from one to another | [`copy`], [`copy_bidirectional`] |
+//! | from one to another | [`copy`], [`copy_bidirectional`]; between sockets [`splice_bidirectional`] |
 //! | for those who implement a reader | [`Unread`] |
 //!
 //! # Owned buffers
@@ -43,6 +43,7 @@ mod buf_stream;
 mod buf_read;
 mod seek;
 mod copy;
+mod splice;
 pub mod codec;
 mod stdio;
 mod interest;
@@ -60,6 +61,7 @@ pub use copy::{BothFailed, copy, copy_bidirectional};
 pub use interest::{Interest, Ready};
 pub use read::AsyncReadExt;
 pub use seek::{AsyncSeek, AsyncSeekExt};
+pub use splice::{Splice, splice_bidirectional};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use unread::Unread;
@@ -67,3 +69,4 @@ pub use write::AsyncWriteExt;
 
 pub(crate) use forward::{read_through, write_through};
 pub(crate) use read::ReadExact;
+pub(crate) use splice::SpliceEnd;

@@ -16,7 +16,7 @@ use super::io::{Reader, RecvBuf, Writer};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::addr::ToSocketAddrs;
 use crate::dns::{Name, Parts, Resolve, into_io};
-use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
+use crate::io::{AsyncWriteExt, ReadExact, SpliceEnd, read_through, write_through};
 use crate::tries::{into_std, read_now, readable, write_now};
 
 /// A TCP connection.
@@ -411,6 +411,16 @@ pub(crate) fn inet(address: &SockAddr) -> io::Result<SocketAddr> {
     address
         .as_socket()
         .ok_or_else(|| io::Error::other("not an IP socket"))
+}
+
+impl SpliceEnd for TcpStream {
+    fn poll_disarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        self.reader.poll_disarm(cx)
+    }
+
+    fn shared(&self) -> &SharedFd {
+        self.fd()
+    }
 }
 
 impl AsFd for TcpStream {

@@ -18,7 +18,7 @@ use super::addr::{from_socket2, of_path, to_socket2};
 use super::ancillary::{self, WithFds};
 use super::patience::Patience;
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use crate::io::{AsyncWriteExt, ReadExact, read_through, write_through};
+use crate::io::{AsyncWriteExt, ReadExact, SpliceEnd, read_through, write_through};
 use crate::ready::{READABLE, WRITABLE, until, when};
 use crate::tcp::io::{Reader, RecvBuf, Writer};
 use crate::tries::{into_std, read_now, write_now};
@@ -416,6 +416,16 @@ read_now!(UnixStream, reading());
 write_through!(UnixStream, writer);
 write_now!(UnixStream, writer);
 into_std!(UnixStream, std::os::unix::net::UnixStream);
+
+impl SpliceEnd for UnixStream {
+    fn poll_disarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        self.reading().poll_disarm(cx)
+    }
+
+    fn shared(&self) -> &SharedFd {
+        self.fd()
+    }
+}
 
 impl AsFd for UnixStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
