@@ -9,10 +9,9 @@ use std::io;
 use std::time::Duration;
 
 use heist::net::TcpListener;
-use heist::net::hyper::serve;
+use heist::net::hyper::{Incoming, serve};
 use heist::signal::{SignalKind, signal};
 use heist::time::sleep;
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 

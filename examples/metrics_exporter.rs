@@ -8,8 +8,7 @@ use std::fmt::Write;
 
 use heist::RuntimeMetrics;
 use heist::net::TcpListener;
-use heist::net::hyper::{ServerMetrics, ServerSnapshot, serve};
-use hyper::body::Incoming;
+use heist::net::hyper::{Incoming, ServerMetrics, ServerSnapshot, serve};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 

@@ -14,9 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use heist::net::TcpListener;
-use heist::net::hyper::serve;
+use heist::net::hyper::{Incoming, serve};
 use heist::ops::{self, BufResult, SharedFd};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};

@@ -48,7 +48,7 @@ fn a_service_that_needs_tokio() {
                 Duration::from_millis(100),
             ))
             .service(service_fn(
-                async |request: Request<hyper::body::Incoming>| {
+                async |request: Request<heist_net::hyper::Incoming>| {
                     if request.uri().path() == "/slow" {
                         tokio::time::sleep(Duration::from_secs(60)).await;
                     }

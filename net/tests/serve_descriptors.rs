@@ -12,10 +12,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use heist_net::TcpListener;
-use heist_net::hyper::serve;
+use heist_net::hyper::{Incoming, serve};
 use heist_runtime::Builder;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use socket2::{Domain, Socket, Type};
 

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use heist_net::TcpListener;
 use heist_net::http::Client;
-use heist_net::hyper::serve_tower;
+use heist_net::hyper::{Incoming, serve_tower};
 use heist_runtime::{block_on, spawn};
 use heist_sync::join_all;
 use heist_sync::time::sleep;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::request_id::{MakeRequestUuid, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -28,7 +27,7 @@ struct Count {
     most: Arc<AtomicUsize>,
 }
 
-/// No more than two at once reach the service. Control: leave the layer out.
+/// No more than two at once reach the service, which knows the bodies of hyper. Control: leave the layer out.
 #[test]
 fn a_limit_of_concurrency() {
     block_on(async {
@@ -36,7 +35,7 @@ fn a_limit_of_concurrency() {
         let counted = count.clone();
         let app = ServiceBuilder::new()
             .concurrency_limit(2)
-            .service(service_fn(move |_: Request<Incoming>| {
+            .service(service_fn(move |_: Request<hyper::body::Incoming>| {
                 let count = counted.clone();
                 async move {
                     let running = count.running.fetch_add(1, SeqCst) + 1;
@@ -48,7 +47,8 @@ fn a_limit_of_concurrency() {
             }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let server = spawn(serve_tower(listener, app).into_future());
+        let server = serve_tower(listener, app).request_body::<hyper::body::Incoming>();
+        let server = spawn(server.into_future());
         let client = Client::builder().http2_prior_knowledge().build().unwrap();
         let all = join_all((0..8).map(|_| async {
             let response = client.get(&url).send().await.unwrap();

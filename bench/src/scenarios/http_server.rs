@@ -13,7 +13,7 @@ use bytes::Bytes;
 use heist::net::hyper::serve;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::{body::Incoming, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -242,7 +242,8 @@ pub(crate) fn child(job: &str) -> String {
     serde_json::to_string(&served).expect("it has only plain fields")
 }
 
-async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// Each server has bodies of its own.
+async fn hello<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(
         b"Hello, World!",
     ))))
@@ -255,7 +256,8 @@ fn serve_on_heist(workers: usize) {
         let listener = heist::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
         println!("\n{}", listener.local_addr().expect("it is bound"));
-        serve(listener, service_fn(hello)).await.expect("it serves");
+        let service = service_fn(hello::<heist::net::hyper::Incoming>);
+        serve(listener, service).await.expect("it serves");
     });
 }
 
@@ -273,8 +275,8 @@ fn serve_on_tokio(workers: usize) {
                 stream.set_nodelay(true).expect("TCP has this option");
                 tokio::spawn(async move {
                     let builder = auto::Builder::new(TokioExecutor::new());
-                    let connection =
-                        builder.serve_connection(TokioIo::new(stream), service_fn(hello));
+                    let service = service_fn(hello::<hyper::body::Incoming>);
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
                     // The load generator closes its connections as it likes.
                     let _ = connection.await;
                 });

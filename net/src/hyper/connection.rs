@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ::hyper::body::{Body, Incoming};
+use ::hyper::body::{Body, Incoming as Inner};
 use ::hyper::server::conn::{http1, http2};
 use ::hyper::service::Service;
 use ::hyper::{Request, Response};
@@ -62,23 +62,25 @@ enum Early {
 }
 
 /// What hyper makes of a connection.
-type Http1<I, S, A> = http1::UpgradeableConnection<Compat<Transport<I>>, Tracked<S, A>>;
-type Http2<I, S, A> = http2::Connection<Compat<Transport<I>>, Tracked<S, A>, HeistExecutor>;
+type Http1<I, S, A, R> = http1::UpgradeableConnection<Compat<Transport<I>>, Tracked<S, A, R>>;
+type Http2<I, S, A, R> = http2::Connection<Compat<Transport<I>>, Tracked<S, A, R>, HeistExecutor>;
 
 pin_project! {
     #[project = ConversationProjection]
-    enum Conversation<I, S, A, B>
+    enum Conversation<I, S, A, R, B>
     where
-        S: Service<Request<Incoming>, Response = Response<B>>,
+        S: Service<Request<R>, Response = Response<B>>,
         S::Error: Into<Box<dyn StdError + Send + Sync>>,
         A: Clone,
         A: Send,
         A: Sync,
         A: 'static,
+        R: From<Inner>,
+        R: 'static,
         B: Body,
     {
-        Http1 { #[pin] connection: Http1<I, S, ConnectionInfo<A>> },
-        Http2 { #[pin] connection: Http2<I, S, ConnectionInfo<A>> },
+        Http1 { #[pin] connection: Http1<I, S, ConnectionInfo<A>, R> },
+        Http2 { #[pin] connection: Http2<I, S, ConnectionInfo<A>, R> },
     }
 }
 
@@ -96,7 +98,7 @@ impl Ending {
 
 impl Server {
     /// Serves a connection to its end.
-    pub(super) async fn serve<I, A, S, B>(
+    pub(super) async fn serve<I, A, S, R, B>(
         self: Arc<Self>,
         stream: I,
         remote: A,
@@ -105,7 +107,8 @@ impl Server {
     ) where
         I: AsyncRead + AsyncWrite + Send + 'static,
         A: Clone + Send + Sync + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S: Service<Request<R>, Response = Response<B>> + Send + 'static,
+        R: From<Inner> + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<Box<dyn StdError + Send + Sync>>,
         B: Body + Send + 'static,
@@ -122,7 +125,8 @@ impl Server {
         let end = match self.open(Counted::new(stream, opened), info).await {
             Ok(Some((transport, protocol, info))) => {
                 let info = self.connection_info.then_some(info);
-                let service = Tracked::new(service, account.clone(), info);
+                let patience = self.patience.body;
+                let service = Tracked::new(service, account.clone(), info, patience);
                 self.converse(transport, protocol, service, &account).await
             }
             Ok(None) => Ok(()),
@@ -237,17 +241,18 @@ impl Server {
     }
 
     /// Requests and responses, to the end of the connection.
-    async fn converse<I, A, S, B>(
+    async fn converse<I, A, S, R, B>(
         &self,
         transport: Transport<I>,
         protocol: Protocol,
-        service: Tracked<S, ConnectionInfo<A>>,
+        service: Tracked<S, ConnectionInfo<A>, R>,
         account: &Arc<Account>,
     ) -> Result<(), Early>
     where
         I: AsyncRead + AsyncWrite + Send + 'static,
         A: Clone + Send + Sync + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S: Service<Request<R>, Response = Response<B>> + Send + 'static,
+        R: From<Inner> + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<Box<dyn StdError + Send + Sync>>,
         B: Body + Send + 'static,
@@ -327,11 +332,12 @@ impl Notice {
     }
 }
 
-impl<I, S, A, B> Conversation<I, S, A, B>
+impl<I, S, A, R, B> Conversation<I, S, A, R, B>
 where
     I: AsyncRead + AsyncWrite + Send + 'static,
     A: Clone + Send + Sync + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S: Service<Request<R>, Response = Response<B>> + Send + 'static,
+    R: From<Inner> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body + Send + 'static,

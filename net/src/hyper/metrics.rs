@@ -43,6 +43,9 @@ pub struct ServerSnapshot {
     pub refused: u64,
     /// Connections that were closed for being slow or idle, the refused ones of them included.
     pub timed_out: u64,
+    /// Requests whose body stopped coming in the middle, see
+    /// [`Serve::body_read_timeout`](super::Serve::body_read_timeout).
+    pub stalled: u64,
     /// Connections that were cancelled at the end of the grace of a shutdown.
     pub cancelled: u64,
     /// Times that accepting failed, and was tried again after a pause.
@@ -84,6 +87,7 @@ struct Connections {
     open: HashMap<u64, Arc<Account>>,
     /// What those have done that are closed.
     requests: u64,
+    stalled: u64,
     received: u64,
     sent: u64,
 }
@@ -94,6 +98,7 @@ pub(super) struct Account {
     peer: String,
     born: Instant,
     requests: AtomicU64,
+    stalled: AtomicU64,
     in_flight: AtomicUsize,
     received: AtomicU64,
     sent: AtomicU64,
@@ -130,11 +135,13 @@ impl ServerMetrics {
             bytes_sent: connections.sent,
             refused: registry.refused.load(Relaxed),
             timed_out: registry.timed_out.load(Relaxed),
+            stalled: connections.stalled,
             cancelled: registry.cancelled.load(Relaxed),
             accept_errors: registry.accept_errors.load(Relaxed),
         };
         for account in connections.open.values() {
             sum.requests += account.requests.load(Relaxed);
+            sum.stalled += account.stalled.load(Relaxed);
             sum.in_flight += account.in_flight.load(Relaxed) as u64;
             sum.bytes_received += account.received.load(Relaxed);
             sum.bytes_sent += account.sent.load(Relaxed);
@@ -163,6 +170,7 @@ impl ServerMetrics {
             peer: format!("{peer:?}"),
             born: Instant::now(),
             requests: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -215,6 +223,7 @@ impl Drop for Opened {
         let mut connections = self.registry.connections();
         connections.open.remove(&account.id);
         connections.requests += account.requests.load(Relaxed);
+        connections.stalled += account.stalled.load(Relaxed);
         connections.received += account.received.load(Relaxed);
         connections.sent += account.sent.load(Relaxed);
     }
@@ -281,6 +290,11 @@ impl Account {
         self.requests.fetch_add(1, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         InFlight(self.clone())
+    }
+
+    /// A body has stopped in the middle.
+    pub(super) fn stall(&self) {
+        self.stalled.fetch_add(1, Relaxed);
     }
 
     pub(super) fn requests(&self) -> u64 {

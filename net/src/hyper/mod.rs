@@ -14,6 +14,8 @@
 //! | `clock.rs` | how long a connection may wait for what |
 //! | `stream.rs` | the transport of a connection, counted |
 //! | `service.rs` | services of tower, and how a request is counted |
+//! | `body.rs` | [`Incoming`]: the body of a request, which may not stop in the middle |
+//! | `upgrade.rs` | [`upgrade`]: connections that leave HTTP |
 //! | `info.rs` | [`ConnectionInfo`]: what a request is told about its connection |
 //! | `metrics.rs` | [`ServerMetrics`]: what a server does, in numbers |
 //!
@@ -36,9 +38,12 @@ mod preface;
 mod clock;
 mod stream;
 mod service;
+mod body;
+pub mod upgrade;
 mod info;
 mod metrics;
 
+pub use body::Incoming;
 pub use executor::HeistExecutor;
 pub use info::ConnectionInfo;
 pub use listener::Listener;

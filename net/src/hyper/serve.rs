@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, IntoFuture, pending};
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::hyper::body::{Body, Incoming};
+use ::hyper::body::{Body, Incoming as Inner};
 use ::hyper::server::conn::{http1, http2};
 use ::hyper::service::Service;
 use ::hyper::{Request, Response};
@@ -19,6 +20,7 @@ use heist_sync::cancel::cancel_scope;
 use heist_sync::group::{OnError, TaskGroup, task_group_with};
 
 use super::accept::{self, Accepted, Signal, Source};
+use super::body::Incoming;
 use super::connection::{Ending, Server};
 use super::executor::HeistExecutor;
 use super::listener::Listener;
@@ -40,10 +42,10 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// ```
 /// use std::convert::Infallible;
 ///
-/// use heist_net::hyper::serve;
+/// use heist_net::hyper::{Incoming, serve};
 /// use heist_net::{TcpListener, http::Client};
 /// use hyper::service::service_fn;
-/// use hyper::{Request, Response, body::Incoming};
+/// use hyper::{Request, Response};
 ///
 /// async fn hello(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
 ///     Ok(Response::new(format!("hello from {}", request.uri().path())))
@@ -72,6 +74,7 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
         signal: None,
         settings: Settings::default(),
         metrics: ServerMetrics::default(),
+        body: PhantomData,
     }
 }
 
@@ -88,8 +91,9 @@ pub fn serve_tower<L, S>(listener: L, service: S) -> Serve<L, TowerToHyperServic
 ///   ended. A panic in the service ends its connection, or with HTTP/2 its stream, and nothing else.
 /// - HTTP/2 is spoken with clients that agree on it by ALPN, and with those that begin with its preface.
 /// - An error of the service closes the connection, or resets the stream. Answer with a status instead.
-/// - A head may have 64 KiB and 100 fields with HTTP/1, 16 KiB with HTTP/2. Bodies are as long as the service lets them be;
-///   how long it may take is its affair, too.
+/// - A head may have 64 KiB and 100 fields with HTTP/1, 16 KiB with HTTP/2. Bodies are as long as the service lets them be,
+///   but do not [stop in the middle](Self::body_read_timeout); how long a response may take is the service's affair.
+/// - A service may [take the connection over](super::upgrade), for WebSockets for instance.
 /// - Running out of descriptors, and other errors of accepting, are no end: it pauses, for 10 ms to 320 ms, and goes on.
 ///
 /// # Errors
@@ -106,16 +110,17 @@ pub fn serve_tower<L, S>(listener: L, service: S) -> Serve<L, TowerToHyperServic
 /// Cancelled, it waits until the requests that are in flight have unwound. Dropped, it cancels them, and the scope around
 /// waits.
 #[must_use = "a server does nothing unless it is awaited"]
-pub struct Serve<L, S> {
+pub struct Serve<L, S, R = Incoming> {
     listener: L,
     service: S,
     signal: Option<Boxed<()>>,
     settings: Settings,
     metrics: ServerMetrics,
+    body: PhantomData<fn() -> R>,
 }
 
 /// # Its end
-impl<L, S> Serve<L, S> {
+impl<L, S, R> Serve<L, S, R> {
     /// Ends the server when `signal` is ready: it accepts nothing more, and drains. Connections that had come are
     /// accepted, requests that are in flight are answered to the end, their connections are closed after that and idle
     /// ones at once (HTTP/2: GOAWAY). What is not over after the [grace](Self::shutdown_grace) is cancelled, and unwinds.
@@ -137,7 +142,7 @@ impl<L, S> Serve<L, S> {
 /// # Limits
 ///
 /// Of time, `None` is no limit.
-impl<L, S> Serve<L, S> {
+impl<L, S, R> Serve<L, S, R> {
     /// How many connections may be open; at that many nothing is accepted, and others wait in the queue of the kernel.
     /// Default: no limit but that of descriptors.
     ///
@@ -162,6 +167,14 @@ impl<L, S> Serve<L, S> {
         self
     }
 
+    /// How long a client may send nothing in the middle of the body of a request, while the service waits for it: then the
+    /// body fails with `TimedOut`, and with HTTP/1 the connection is closed after the response. Each part that comes starts
+    /// the time anew; how long a whole body may take is the service's affair. Default: 60 seconds.
+    pub fn body_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.patience.body = timeout.into();
+        self
+    }
+
     /// How long a connection may be open without a request in flight. What comes of a head of HTTP/2 counts for nothing
     /// until it is whole. Default: 75 seconds.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -177,7 +190,7 @@ impl<L, S> Serve<L, S> {
 }
 
 /// # Protocols
-impl<L, S> Serve<L, S> {
+impl<L, S, R> Serve<L, S, R> {
     /// Speaks HTTP/1 only.
     pub fn http1_only(mut self) -> Self {
         self.settings.versions = Versions::Http1;
@@ -224,8 +237,32 @@ impl<L, S> Serve<L, S> {
     }
 }
 
+/// # Requests
+impl<L, S, R> Serve<L, S, R> {
+    /// For services that take requests with bodies of another type than [`Incoming`], such as hyper's own `Incoming`. Such
+    /// bodies know no [`body_read_timeout`](Self::body_read_timeout).
+    pub fn request_body<Q: From<Inner>>(self) -> Serve<L, S, Q> {
+        let Self {
+            listener,
+            service,
+            signal,
+            settings,
+            metrics,
+            body: _,
+        } = self;
+        Serve {
+            listener,
+            service,
+            signal,
+            settings,
+            metrics,
+            body: PhantomData,
+        }
+    }
+}
+
 /// # What there is to know
-impl<L, S> Serve<L, S> {
+impl<L, S, R> Serve<L, S, R> {
     /// Its counters.
     pub fn metrics(&self) -> ServerMetrics {
         self.metrics.clone()
@@ -245,10 +282,11 @@ impl<L, S> Serve<L, S> {
     }
 }
 
-impl<L, S, B> Serve<L, S>
+impl<L, S, R, B> Serve<L, S, R>
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<R>, Response = Response<B>> + Clone + Send + 'static,
+    R: From<Inner> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body + Send + 'static,
@@ -283,6 +321,7 @@ where
             signal,
             mut settings,
             metrics,
+            body: _,
         } = self;
         let server = Arc::new(server(&mut settings, &metrics, group));
         let permits = settings.max_connections;
@@ -333,10 +372,11 @@ fn server(
     }
 }
 
-impl<L, S, B> IntoFuture for Serve<L, S>
+impl<L, S, R, B> IntoFuture for Serve<L, S, R>
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<R>, Response = Response<B>> + Clone + Send + 'static,
+    R: From<Inner> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body + Send + 'static,
@@ -351,7 +391,7 @@ where
     }
 }
 
-impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
+impl<L: fmt::Debug, S, R> fmt::Debug for Serve<L, S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
             .field("listener", &self.listener)

@@ -1,15 +1,19 @@
 //! Services: those of tower, and how a request is counted.
 
+use std::any::Any;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use ::hyper::body::{Body, Frame, Incoming, SizeHint};
+use ::hyper::body::{Body, Frame, Incoming as Inner, SizeHint};
 use ::hyper::service::Service;
 use ::hyper::{Request, Response};
 use pin_project_lite::pin_project;
 
+use super::body::{Incoming, Limit};
 use super::metrics::{Account, InFlight};
 
 /// A service of tower's as one of hyper's: each request is given to a clone, which is asked first whether it is ready
@@ -82,34 +86,62 @@ impl<S: tower_service::Service<R>, R> Future for Oneshot<S, R> {
     }
 }
 
-/// The service of one connection, which counts.
-pub(super) struct Tracked<S, A> {
+/// The service of one connection, which counts. `R` is the body of a request as the service knows it.
+pub(super) struct Tracked<S, A, R> {
     service: S,
     account: Arc<Account>,
     /// What each request is told about its connection.
     info: Option<A>,
+    /// How long the client may be silent in the middle of a body.
+    patience: Option<Duration>,
+    body: PhantomData<fn() -> R>,
 }
 
-impl<S, A> Tracked<S, A> {
-    pub(super) fn new(service: S, account: Arc<Account>, info: Option<A>) -> Self {
+impl<S, A, R> Tracked<S, A, R> {
+    pub(super) fn new(
+        service: S,
+        account: Arc<Account>,
+        info: Option<A>,
+        patience: Option<Duration>,
+    ) -> Self {
         Self {
             service,
             account,
             info,
+            patience,
+            body: PhantomData,
         }
     }
 }
 
-impl<S, A, B> Service<Request<Incoming>> for Tracked<S, A>
+impl<S, A, R: From<Inner> + 'static> Tracked<S, A, R> {
+    /// The body as the service knows it, with the limit if it is ours and more of it is to come.
+    fn body(&self, body: Inner) -> R {
+        let is_whole = body.is_end_stream();
+        let mut body = R::from(body);
+        if let Some(patience) = self.patience
+            && !is_whole
+            && let Some(ours) = (&mut body as &mut dyn Any).downcast_mut::<Incoming>()
+        {
+            let account = self.account.clone();
+            ours.limit(Limit { patience, account });
+        }
+        body
+    }
+}
+
+impl<S, A, R, B> Service<Request<Inner>> for Tracked<S, A, R>
 where
-    S: Service<Request<Incoming>, Response = Response<B>>,
+    S: Service<Request<R>, Response = Response<B>>,
     A: Clone + Send + Sync + 'static,
+    R: From<Inner> + 'static,
 {
     type Response = Response<TrackedBody<B>>;
     type Error = S::Error;
     type Future = Answer<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Inner>) -> Self::Future {
+        let mut request = request.map(|body| self.body(body));
         if let Some(info) = &self.info {
             request.extensions_mut().insert(info.clone());
         }

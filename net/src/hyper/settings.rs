@@ -27,6 +27,7 @@ pub(super) struct Patience {
     #[cfg(feature = "tls")]
     pub(super) handshake: Option<Duration>,
     pub(super) head: Option<Duration>,
+    pub(super) body: Option<Duration>,
     pub(super) idle: Option<Duration>,
     pub(super) write: Option<Duration>,
 }
@@ -54,6 +55,7 @@ impl Default for Settings {
                 #[cfg(feature = "tls")]
                 handshake: Some(Duration::from_secs(10)),
                 head: Some(Duration::from_secs(30)),
+                body: Some(Duration::from_secs(60)),
                 idle: Some(Duration::from_secs(75)),
                 write: Some(Duration::from_secs(60)),
             },

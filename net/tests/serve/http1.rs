@@ -1,8 +1,17 @@
 //! HTTP/1: keep-alive, pipelining, upgrades, panics.
 
+use std::future::IntoFuture;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
-use crate::support::{millis, run, start};
+use heist_net::hyper::{Listener, serve};
+use heist_net::io::BufStream;
+use heist_net::{TcpListener, TcpStream};
+use heist_runtime::spawn;
+
+use crate::support::{App, Client, millis, run, start};
 
 #[test]
 fn a_connection_is_kept() {
@@ -115,4 +124,80 @@ fn what_is_not_http() {
         millis(5).await;
         assert_eq!(server.stop().await.refused, 1);
     });
+}
+
+/// Bytes that came along with the request are read first; the connection is open until its new owner drops it, and the
+/// server's end does not wait for that. Controls: forget hyper's buffer; leave the upgrade out of `serve_connection`.
+#[test]
+fn an_upgrade() {
+    run(async {
+        let server = start(|server| server.idle_timeout(Duration::from_millis(50))).await;
+        let mut client = server.connect().await;
+        echo_after_upgrade(&mut client).await;
+        server
+            .until(|now| (now.open, now.in_flight) == (1, 0))
+            .await;
+        // No limit of the server's concerns it.
+        millis(200).await;
+        client.send("still").await;
+        client.expect("still").await;
+        let metrics = server.metrics.clone();
+        let mut server = server;
+        server.tell_to_stop();
+        (&mut server.task).await.unwrap().unwrap();
+        client.send("on").await;
+        client.expect("on").await;
+        assert_eq!(metrics.snapshot().open, 1);
+        drop(client);
+        server.until(|now| now.open == 0).await;
+    });
+}
+
+/// The same where the server does not know what the connection is.
+#[test]
+fn an_upgrade_of_a_connection_of_others() {
+    struct Buffered(TcpListener);
+
+    impl Listener for Buffered {
+        type Io = BufStream<TcpStream>;
+        type Addr = SocketAddr;
+
+        async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
+            let (stream, peer) = self.0.accept().await?;
+            Ok((BufStream::new(stream), peer))
+        }
+    }
+
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = spawn(serve(Buffered(listener), App::default()).into_future());
+        let mut client = Client::connect(address).await;
+        echo_after_upgrade(&mut client).await;
+        let long = "x".repeat(100_000);
+        let stream = &mut client.stream;
+        let (mut from, mut into) = (vec![0; long.len()], long.as_bytes());
+        // More than fits anywhere at once.
+        while !into.is_empty() {
+            let part = into.len().min(10_000);
+            stream.write_all(&into[..part]).await.unwrap();
+            stream.read_exact(&mut from[..part]).await.unwrap();
+            assert_eq!(from[..part], into[..part]);
+            into = &into[part..];
+        }
+        let _ = server.cancel_and_join().await;
+    });
+}
+
+async fn echo_after_upgrade(client: &mut Client) {
+    client
+        .send(
+            "GET /upgrade HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly",
+        )
+        .await;
+    let response = client.response().await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 101"), "{response}");
+    client.expect("early").await;
+    client.send("late").await;
+    client.expect("late").await;
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use heist_net::http::Body;
 use heist_net::hyper::{Listener, serve};
 use heist_net::{TcpListener, TcpStream};
 use heist_runtime::spawn;
+use heist_sync::stream::generate;
 use heist_sync::time::timeout;
 
 use crate::support::{App, Client, millis, run, start};
@@ -118,6 +120,69 @@ fn idle_connections() {
         }
         let last = server.stop().await;
         assert_eq!((last.total, last.timed_out, last.refused), (3, 3, 0));
+    });
+}
+
+/// A body that stops in the middle fails in time, and its connection is closed after the response; one that comes slowly
+/// does not, nor one that nobody has asked for yet. Controls: no limit (it hangs); count from the first part (the slow one
+/// fails); count while nobody waits (the late one does).
+#[test]
+fn bodies_that_stop() {
+    run(async {
+        let limit = Duration::from_millis(200);
+        let server = start(|server| server.body_read_timeout(limit)).await;
+        for framing in [
+            "Content-Length: 10\r\n\r\nabc",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        ] {
+            let mut client = server.connect().await;
+            client.get("/").await;
+            let began = Instant::now();
+            client
+                .send(&format!("POST /echo HTTP/1.1\r\nHost: t\r\n{framing}"))
+                .await;
+            let response = client.response().await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+            assert!(began.elapsed() >= limit);
+            assert!(client.is_closed().await);
+        }
+        assert_eq!(server.now().stalled, 2);
+        for (path, pause) in [("/echo", 90), ("/late/400", 20)] {
+            let mut client = server.connect().await;
+            let head = "HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n";
+            client.send(&format!("POST {path} {head}")).await;
+            for piece in ["a", "b", "c", "d", "e"] {
+                client.send(piece).await;
+                millis(pause).await;
+            }
+            assert!(client.response().await.unwrap().ends_with("abcde"));
+            client.get("/").await;
+        }
+        assert_eq!(server.stop().await.stalled, 2);
+    });
+}
+
+/// Nor may one of HTTP/2, whose connection goes on.
+#[test]
+fn bodies_of_streams_that_stop() {
+    run(async {
+        let limit = Duration::from_millis(150);
+        let server = start(|server| server.body_read_timeout(limit)).await;
+        let builder = heist_net::http::Client::builder().http2_prior_knowledge();
+        let client = builder.build().unwrap();
+        let parts = generate(async |part| {
+            part.emit(Ok::<_, io::Error>("abc")).await;
+            std::future::pending::<()>().await;
+        });
+        let request = client.post(server.url("/echo"));
+        let stuck = request.body(Body::wrap_stream(parts)).send();
+        let beside = client.get(server.url("/sleep/300")).send();
+        let (stuck, beside) = heist_sync::join!(stuck, beside);
+        assert_eq!(stuck.unwrap().status(), 408);
+        assert_eq!(beside.unwrap().text().await.unwrap(), "/sleep/300");
+        assert_eq!((server.now().total, server.now().stalled), (1, 1));
+        drop(client);
+        server.stop().await;
     });
 }
 

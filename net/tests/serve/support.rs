@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use heist_net::hyper::{Serve, ServerMetrics, ServerSnapshot, serve};
+use heist_net::hyper::{Incoming, Serve, ServerMetrics, ServerSnapshot, serve, upgrade};
+use heist_net::io::{AsyncReadExt, AsyncWriteExt};
 use heist_net::{TcpListener, TcpStream};
 use heist_runtime::{JoinHandle, block_on, spawn};
 use heist_sync::oneshot;
 use heist_sync::time::{sleep, timeout};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -71,7 +71,8 @@ impl hyper::service::Service<Request<Incoming>> for App {
     }
 }
 
-/// `/sleep/MILLIS`, `/panic`, `/echo`, `/big/BYTES`; and otherwise the path itself.
+/// `/sleep/MILLIS`, `/panic`, `/echo`, `/late/MILLIS`: the same after a while, `/upgrade`: echoes what comes then, `/big/BYTES`;
+/// and otherwise the path itself.
 async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
     let number = |text: &str| text.parse().unwrap_or(0);
@@ -81,18 +82,47 @@ async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
             Bytes::from(path)
         }
         ["panic"] => panic!("the service panics, as the test asks"),
-        ["echo"] => match request.into_body().collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                let mut response = Response::default();
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-                return response;
-            }
-        },
+        ["upgrade"] => return switch(request),
+        ["echo"] => return echo(request).await,
+        ["late", millis] => {
+            sleep(Duration::from_millis(number(millis))).await;
+            return echo(request).await;
+        }
         ["big", bytes] => vec![b'x'; usize::try_from(number(bytes)).unwrap()].into(),
         _ => Bytes::from(path),
     };
     Response::new(Full::new(body))
+}
+
+/// The body, or 408 if it stops, and 400 for other errors of it.
+async fn echo(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut response = Response::default();
+    match request.into_body().collect().await {
+        Ok(body) => *response.body_mut() = body.to_bytes().into(),
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}
+
+/// Changes to a protocol that echoes, to the end.
+fn switch(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    drop(spawn(async move {
+        let mut connection = upgrade::on(request).await?;
+        while let Some(bytes) = connection.recv().await? {
+            connection.write_all(&bytes).await?;
+            connection.flush().await?;
+        }
+        connection.shutdown().await
+    }));
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, "upgrade".parse().unwrap());
+    headers.insert(header::UPGRADE, "echo".parse().unwrap());
+    response
 }
 
 /// A server that runs.
@@ -208,6 +238,16 @@ impl Client {
                 Ok(None) | Err(_) => return None,
             }
         }
+    }
+
+    /// As many bytes as the text has, which must be those.
+    pub(crate) async fn expect(&mut self, text: &str) {
+        while self.buffer.len() < text.len() {
+            let bytes = self.stream.recv().await.unwrap();
+            self.buffer.extend_from_slice(&bytes.expect("more"));
+        }
+        let got: Vec<u8> = self.buffer.drain(..text.len()).collect();
+        assert_eq!(got, text.as_bytes());
     }
 
     /// Whether the server closes the connection without another byte.

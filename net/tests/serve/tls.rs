@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use heist_net::TcpListener;
 use heist_net::http::Client;
-use heist_net::hyper::{ConnectionInfo, serve};
+use heist_net::hyper::{ConnectionInfo, Incoming, serve};
 use heist_net::tls::{TlsAcceptor, Version};
 use heist_runtime::spawn;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 
 use crate::certificates::Authority;

@@ -1,0 +1,269 @@
+//! Connections that leave HTTP: WebSockets ([RFC 6455]), tunnels (`CONNECT`), and whatever a client asks for by `Upgrade`
+//! ([RFC 9110, 7.8]).
+//!
+//! A service answers `101 Switching Protocols` (or 2xx to a `CONNECT`), and awaits [`on`] in a task of its own: the
+//! connection is there when the response has been sent. hyper's own `upgrade::on` works, too; what it gives has the traits of
+//! `hyper::rt`.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use heist_net::hyper::{Incoming, serve, upgrade};
+//! use heist_net::io::{AsyncReadExt, AsyncWriteExt};
+//! use heist_net::{TcpListener, http::Client};
+//! use hyper::service::service_fn;
+//! use hyper::{Request, Response, StatusCode, header};
+//!
+//! /// Switches to a protocol of one message each way.
+//! async fn switch(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+//!     heist_runtime::spawn(async move {
+//!         let mut connection = upgrade::on(request).await?;
+//!         let bytes = connection.recv().await?.expect("a question");
+//!         connection.write_all(&bytes.to_ascii_uppercase()).await?;
+//!         connection.shutdown().await
+//!     });
+//!     let mut response = Response::new(String::new());
+//!     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+//!     response.headers_mut().insert(header::CONNECTION, "upgrade".parse().unwrap());
+//!     response.headers_mut().insert(header::UPGRADE, "shout".parse().unwrap());
+//!     Ok(response)
+//! }
+//!
+//! # heist_runtime::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?;
+//! let server = heist_runtime::spawn(serve(listener, service_fn(switch)).into_future());
+//!
+//! let request = Client::new().get(format!("http://{address}/"));
+//! let request = request.header("connection", "upgrade").header("upgrade", "shout");
+//! let mut connection = request.send().await?.upgrade().await?;
+//! connection.write_all(b"hello").await?;
+//! let bytes = connection.recv().await?.expect("an answer");
+//! assert_eq!(&*bytes, b"HELLO");
+//! server.cancel();
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [RFC 9110, 7.8]: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::hyper::Request;
+use ::hyper::rt::{Read, ReadBuf, Write};
+use ::hyper::upgrade as theirs;
+
+use super::stream::Transport;
+use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Compat, Unread};
+use crate::{RecvBuf, TcpStream, UnixStream};
+
+/// What is read at a time from a connection that is known by hyper's traits only.
+const PIECE: usize = 8 * 1024;
+
+/// The connection of a request that was answered by a change of the protocol, once the answer has been sent (hyper: the
+/// function of the same name).
+pub fn on<B>(request: Request<B>) -> OnUpgrade {
+    OnUpgrade {
+        inner: theirs::on(request),
+    }
+}
+
+/// Waits for the connection; made by [`on`].
+///
+/// # Errors
+///
+/// When the answer changed no protocol, or the client had gone before it was sent.
+///
+/// # Cancel safety
+///
+/// Dropped, the connection is closed once the answer has been sent.
+#[must_use = "futures do nothing unless polled"]
+#[derive(Debug)]
+pub struct OnUpgrade {
+    inner: theirs::OnUpgrade,
+}
+
+impl Future for OnUpgrade {
+    type Output = io::Result<Upgraded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let upgraded = ready!(Pin::new(&mut self.inner).poll(cx));
+        Poll::Ready(upgraded.map(Upgraded::from).map_err(io::Error::other))
+    }
+}
+
+/// A connection that speaks another protocol now.
+///
+/// What the client had sent along with its request is read first. The connection belongs to whoever holds it: the server's
+/// limits of time no longer concern it, and its shutdown neither waits for it nor cancels it. Until it is dropped it counts
+/// as open, and under [`max_connections`](super::Serve::max_connections).
+pub struct Upgraded {
+    stream: Box<dyn Duplex>,
+    unread: Unread,
+}
+
+trait Duplex: AsyncRead + AsyncWrite {}
+
+impl<T: AsyncRead + AsyncWrite> Duplex for T {}
+
+impl From<theirs::Upgraded> for Upgraded {
+    /// The server's own connections are taken out of what hyper has wrapped around them; others are read and written through
+    /// hyper's traits, which copies what is read.
+    fn from(upgraded: theirs::Upgraded) -> Self {
+        let upgraded = match unwrapped::<Transport<TcpStream>>(upgraded) {
+            Ok(this) => return this,
+            Err(upgraded) => upgraded,
+        };
+        let upgraded = match unwrapped::<Transport<UnixStream>>(upgraded) {
+            Ok(this) => return this,
+            Err(upgraded) => upgraded,
+        };
+        let upgraded = match unwrapped::<TcpStream>(upgraded) {
+            Ok(this) => return this,
+            Err(upgraded) => upgraded,
+        };
+        Self {
+            stream: Box::new(Foreign {
+                inner: upgraded,
+                unread: Unread::new(),
+            }),
+            unread: Unread::new(),
+        }
+    }
+}
+
+/// The connection without hyper's wrapping, if it is a `T` of ours.
+fn unwrapped<T>(upgraded: theirs::Upgraded) -> Result<Upgraded, theirs::Upgraded>
+where
+    T: AsyncRead + AsyncWrite + 'static,
+{
+    let parts = upgraded.downcast::<Compat<T>>()?;
+    let mut unread = Unread::new();
+    unread.put_back(Vec::from(parts.read_buf).into());
+    Ok(Upgraded {
+        stream: Box::new(parts.io.into_inner()),
+        unread,
+    })
+}
+
+impl AsyncRead for Upgraded {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        match self.unread.take() {
+            Some(bytes) => Poll::Ready(Ok(Some(bytes))),
+            None => self.stream.poll_recv(cx),
+        }
+    }
+
+    fn unread(&mut self, bytes: RecvBuf) {
+        self.unread.put_back(bytes);
+    }
+}
+
+impl AsyncBufRead for Upgraded {
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.unread.is_empty()
+            && let Some(bytes) = ready!(self.stream.poll_recv(cx))?
+        {
+            self.unread.put_back(bytes);
+        }
+        Poll::Ready(Ok(&self.unread))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.unread.consume(count);
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
+    }
+
+    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_start_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded")
+            .field("unread", &self.unread.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection of hyper's, such as a stream of HTTP/2.
+struct Foreign {
+    inner: theirs::Upgraded,
+    unread: Unread,
+}
+
+impl AsyncRead for Foreign {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        if let Some(bytes) = self.unread.take() {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+        let mut piece = vec![0; PIECE];
+        let mut buffer = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer.unfilled()))?;
+        let count = buffer.filled().len();
+        piece.truncate(count);
+        Poll::Ready(Ok((count > 0).then(|| piece.into())))
+    }
+
+    fn unread(&mut self, bytes: RecvBuf) {
+        self.unread.put_back(bytes);
+    }
+}
+
+impl AsyncWrite for Foreign {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
