@@ -71,8 +71,10 @@
 //!
 //! [`net::http`] fetches, [`Builder`] configures, [`RuntimeMetrics`] counts, and [`ops`] is the layer below.
 //!
-//! For those who know another runtime there is a page each: [coming from
-//! asyncio](guides::coming_from_asyncio), [coming from tokio](guides::coming_from_tokio).
+//! The [`guide`] has a page for each larger subject: [getting started](guide::getting_started), [tasks and
+//! cancellation](guide::tasks_and_cancellation), [tuning](guide::tuning), [how it works](guide::stealing_and_rings), ...; and
+//! for those who know another runtime, [coming from asyncio](guide::coming_from_asyncio) and [coming from
+//! tokio](guide::coming_from_tokio).
 //!
 //! # Cancel safety
 //!
@@ -142,7 +144,7 @@ pub use heist_macros::{main, test};
 
 // Their examples use everything.
 #[cfg(all(feature = "fs", feature = "process", feature = "macros"))]
-pub mod guides;
+pub mod guide;
 
 #[doc(hidden)]
 pub use heist_runtime::macro_support;
