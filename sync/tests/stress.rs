@@ -16,7 +16,7 @@ use heist_runtime::{JoinError, Runtime, yield_now};
 use heist_sync::group::{JoinSet, task_group};
 use heist_sync::resource::{AsyncClose, How, exit_stack, finally, try_using, using};
 use heist_sync::time::{sleep, timeout};
-use heist_sync::{join_all, race};
+use heist_sync::{join_all, oneshot, race};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -184,8 +184,11 @@ impl World {
     }
 }
 
+/// A task, and what some of them wait for, so that they are disturbed however busy the machine is.
+type Target = (AbortHandle, Option<oneshot::Sender<()>>);
+
 /// Cancels or aborts what it is told to, some of it later. Counts what it was told.
-fn disturb(tasks: &mpsc::Receiver<AbortHandle>, seed: u64, aborts: bool, told: &AtomicU64) {
+fn disturb(tasks: &mpsc::Receiver<Target>, seed: u64, aborts: bool, told: &AtomicU64) {
     let mut random = Rng::new(seed);
     let mut later = Vec::new();
     let disturb = |random: &mut Rng, task: &AbortHandle| {
@@ -195,8 +198,12 @@ fn disturb(tasks: &mpsc::Receiver<AbortHandle>, seed: u64, aborts: bool, told: &
             task.cancel();
         }
     };
-    for task in tasks {
+    for (task, go) in tasks {
         told.fetch_add(1, Relaxed);
+        if let Some(go) = go {
+            // It may be cancelled already.
+            let _sent: Result<(), ()> = go.send(());
+        }
         match random.below(8) {
             0 => thread::yield_now(),
             // It may go on.
@@ -280,19 +287,24 @@ fn run(runtime: Runtime, resources: u64, aborts: bool) -> Outcome {
         });
         let mut tasks = JoinSet::new();
         let mut number = 0;
-        // On a busy machine it takes longer until the test hits.
-        let most = 100 * resources;
-        while counts.opened.load(Relaxed)
-            < if outcome.hits(aborts) {
-                resources
-            } else {
-                most
-            }
-        {
+        while counts.opened.load(Relaxed) < resources {
             number += 1;
-            let task = tasks.spawn(World::new(&counts, number).live(3));
+            let world = World::new(&counts, number);
+            let (mut go, gone) = if number % 4 < 2 {
+                let (go, gone) = oneshot::channel();
+                (Some(go), Some(gone))
+            } else {
+                (None, None)
+            };
+            let task = tasks.spawn(async move {
+                if let Some(gone) = gone {
+                    gone.await.expect("it is told");
+                }
+                world.live(3).await;
+            });
             for channel in &channels {
-                channel.send(task.clone()).expect("it listens");
+                let target = (task.clone(), go.take());
+                channel.send(target).expect("it listens");
             }
             // No more of them than others have the time to disturb.
             while tasks.len() > 64 || (told.load(Relaxed) + 64 < 2 * number && !tasks.is_empty()) {

@@ -23,7 +23,8 @@
 //! Something that holds a token, was woken, and is not polled in a round, will not be polled in the next
 //! one either if the code in between has stopped polling it. After `ROUNDS` such rounds the body is dropped,
 //! and what is left of its cleanup is adopted. Likewise a future that knows nothing of cancellation and
-//! wakes itself in every round.
+//! wakes itself in every round. A round does not count while a wake is under way: the thread that has noted it, and
+//! has yet to call the waker, may have lost its CPU for longer than any number of rounds takes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -229,6 +230,12 @@ impl<T> Unwinding<T> {
         match judge(node, &self.cleanups) {
             Verdict::Busy => {
                 self.rounds = 0;
+                true
+            }
+            Verdict::Again if node.is_being_woken() => {
+                // Its thread may wait for this CPU.
+                crate::primitives::yield_now();
+                node.wake();
                 true
             }
             Verdict::Again => {

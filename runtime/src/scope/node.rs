@@ -8,7 +8,7 @@
 //! | `inner` | under its lock |
 //! | `previous`, `next` | under the lock of the parent |
 //! | `waker` | under the lock of `inner` |
-//! | `refs`, `name`, `born` | `refs` is atomic; the others are written once, before the node is shared |
+//! | `refs`, `wakes`, `name`, `born` | the first two are atomic; the others are written once, before the node is shared |
 //! | `deadline` | anybody, under its own lock |
 //!
 //! # Locks
@@ -77,6 +77,8 @@ impl Drop for Inner {
 struct HeapNode {
     node: Node,
     refs: AtomicUsize,
+    /// Wakes that are under way: noted, and the waker not called yet.
+    wakes: AtomicU32,
     /// The waker the scope was last polled with.
     waker: UnsafeCell<Option<Waker>>,
     /// When it is to be cancelled; whoever runs the scope sees to it. A lock of its own, held for a moment.
@@ -258,6 +260,7 @@ impl NodeRef {
         let node = HeapNode {
             node,
             refs: AtomicUsize::new(1),
+            wakes: AtomicU32::new(0),
             waker: UnsafeCell::new(None),
             deadline: std::sync::Mutex::new(deadline),
             name,
@@ -371,6 +374,7 @@ impl NodeRef {
 
     /// Wakes what was last polled here.
     pub(super) fn wake(&self) {
+        let _under_way = self.heap().map(UnderWay::begin);
         self.note_woken();
         if let Some(waker) = self.waker_to_call() {
             crate::panics::wake(waker);
@@ -393,6 +397,13 @@ impl NodeRef {
         let waker = self.take_waker(&inner)?;
         self.flags.set_called(true);
         Some(waker)
+    }
+
+    /// Whether somebody who has noted that this was woken has not called its waker yet. Once it says no, what that
+    /// call did has happened.
+    pub(super) fn is_wake_under_way(&self) -> bool {
+        self.heap()
+            .is_some_and(|heap| heap.wakes.load(Ordering::Acquire) > 0)
     }
 
     /// Whether this is the only reference to a heap node. Then nobody else can come to have one.
@@ -420,6 +431,23 @@ impl NodeRef {
 
     pub(super) fn address(&self) -> usize {
         self.0.addr().get()
+    }
+}
+
+/// A wake that is under way.
+struct UnderWay<'a>(&'a HeapNode);
+
+impl<'a> UnderWay<'a> {
+    fn begin(heap: &'a HeapNode) -> Self {
+        // Relaxed: whoever sees the note that follows, which is a release, sees this.
+        heap.wakes.fetch_add(1, Ordering::Relaxed);
+        Self(heap)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.wakes.fetch_sub(1, Ordering::Release);
     }
 }
 

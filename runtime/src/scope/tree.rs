@@ -451,4 +451,23 @@ impl NodeRef {
             .for_each_child(|child| stalled |= child.flags.get().is_stalled() && !excused(child));
         stalled
     }
+
+    /// Whether a wake of something that holds this scope up is under way on another thread: it is noted already, and
+    /// who is to poll what was woken does not know yet.
+    pub(crate) fn is_being_woken(&self) -> bool {
+        let mut above = vec![self.clone()];
+        while let Some(node) = above.pop() {
+            let mut found = false;
+            node.lock().for_each_child(|child| {
+                if child.flags.get().is_holding() {
+                    found |= child.is_wake_under_way();
+                    above.push(child.clone());
+                }
+            });
+            if found {
+                return true;
+            }
+        }
+        false
+    }
 }
