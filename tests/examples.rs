@@ -159,8 +159,9 @@ fn tcp_proxy() {
             stream.write_all(&all).expect("it is taken");
         }
     });
-    for _ in 0..3 {
-        let bytes = numbered(300_000);
+    // Copied, and through a pipe in the kernel.
+    for length in [1000, 300_000, 5_000_000] {
+        let bytes = numbered(length);
         let mut back = through(proxy.connect(), bytes.clone());
         back.reverse();
         assert!(back == bytes);
