@@ -223,8 +223,11 @@ impl ClientBuilder {
     }
 
     /// Refuses to connect to addresses of this machine, of private networks and the like, whatever
-    /// name or redirect leads there. For crawlers that fetch what strangers link to. Default:
-    /// false.
+    /// name or redirect leads there, also where they are the IPv4 address within one of IPv6 (mapped, NAT64, 6to4,
+    /// ISATAP). For crawlers that fetch what strangers link to. Default: false.
+    ///
+    /// The address that is connected to is the one that was checked. It knows the registries of special addresses, and
+    /// those of the metadata services of clouds, but not your network: what is at a public address, it takes for public.
     pub fn block_private_addresses(mut self, block: bool) -> Self {
         self.public_only = block;
         self

@@ -153,6 +153,15 @@ fn private_addresses_can_be_blocked() {
         "[::ffff:127.0.0.1]",
         "0x7f.1",
         "2130706433",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+        "localhost.",
+        "[::]",
+        "[::1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
     ] {
         let error = block_on(get(&client, &format!("http://{host}:{port}/"))).unwrap_err();
         assert!(error.is_connect() && !error.is_resolve(), "{host}: {error}");
@@ -162,4 +171,83 @@ fn private_addresses_can_be_blocked() {
         );
     }
     assert_eq!(server.connections(), 0);
+}
+
+/// Every hop is looked at. The first one goes through a proxy, which is allowed to be anywhere, and redirects to the server.
+///
+/// Control: a guard that looks at the first URL only.
+#[test]
+fn a_redirect_does_not_lead_to_private_addresses() {
+    let inside = Server::answering(ok("secret"));
+    let port = inside.address().port();
+    for host in [
+        "127.0.0.1",
+        "169.254.169.254",
+        "localhost",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "0",
+    ] {
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{host}:{port}/\r\nContent-Length: 0\r\n\r\n"
+        );
+        let proxy = Server::answering(answer);
+        let client = Client::builder()
+            .block_private_addresses(true)
+            .proxy(heist_net::http::Proxy::all(proxy.url("/")).unwrap())
+            .build()
+            .unwrap();
+        let error = block_on(get(&client, "http://outside.test/")).unwrap_err();
+        assert!(error.is_connect(), "{host}: {error}");
+        assert!(
+            error.to_string().contains("block_private_addresses"),
+            "{host}: {error}"
+        );
+        assert_eq!(proxy.requests().len(), 1, "{host}");
+    }
+    assert_eq!(inside.connections(), 0);
+}
+
+/// A name that leads to the inside, at the first look-up or a later one: what was looked up is what is checked and connected
+/// to, and nothing is looked up again in between.
+#[test]
+fn a_name_that_changes_does_not_lead_to_private_addresses() {
+    use heist_net::dns::{Addrs, Name, Resolve, Resolving};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Rebinding(Arc<AtomicUsize>, [&'static str; 2]);
+
+    impl Resolve for Rebinding {
+        fn resolve(&self, _name: Name) -> Resolving {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let addresses: Vec<std::net::SocketAddr> = (self.1.iter())
+                .map(|address| std::net::SocketAddr::new(address.parse().unwrap(), 0))
+                .collect();
+            Box::pin(async move { Ok(Box::new(addresses.into_iter()) as Addrs) })
+        }
+    }
+
+    let inside = Server::answering(ok("secret"));
+    for addresses in [
+        ["127.0.0.1", "::1"],
+        ["::ffff:127.0.0.1", "64:ff9b::7f00:1"],
+    ] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let client = Client::builder()
+            .block_private_addresses(true)
+            .dns_resolver(Arc::new(Rebinding(asked.clone(), addresses)))
+            .build()
+            .unwrap();
+        let url = format!("http://rebinding.test:{}/", inside.address().port());
+        for lookups in 1..=3 {
+            let error = block_on(get(&client, &url)).unwrap_err();
+            assert!(
+                error.to_string().contains("block_private_addresses"),
+                "{error}"
+            );
+            assert_eq!(asked.load(Ordering::SeqCst), lookups);
+        }
+    }
+    assert_eq!(inside.connections(), 0);
 }
