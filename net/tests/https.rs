@@ -22,3 +22,7 @@ mod redirects;
 mod socks;
 #[path = "https/proxies.rs"]
 mod proxies;
+#[path = "real_servers/program.rs"]
+mod program;
+#[path = "https/secure_proxies.rs"]
+mod secure_proxies;

@@ -15,6 +15,7 @@
 //! | opened beforehand | yes: `http_client/pool.rs` `connections_are_there_before_they_are_needed` | no | no | no | no |
 //! | addresses of private networks refused | yes: `http_client/limits.rs` `private_addresses_can_be_blocked` | no | no | no | no |
 //! | HTTP proxies | yes: `http_client/proxies.rs` `an_http_proxy_gets_plain_requests_whole` | yes | yes | yes | yes |
+//! | HTTP proxies over TLS | yes: `https/secure_proxies.rs` `a_proxy_over_tls_hides_what_it_is_asked` | yes | no | no | yes |
 //! | SOCKS proxies | yes: `http_client/proxies.rs` `socks_proxies_connect_to_names_and_addresses` | yes | yes | yes | other package |
 //! | **Time** | | | | | |
 //! | one limit for all, redirects too | yes: `http_client/redirects.rs` `the_timeout_covers_all_redirects` | yes | yes | no | yes |

@@ -4,7 +4,8 @@
 //! 2. [`reach`]: a socket to the first of them that accepts;
 //! 3. [`secure`]: TLS over it, for `https`.
 //!
-//! With a proxy the first two are the proxy's, and then it is asked for a tunnel, unless it passes requests on.
+//! With a proxy the first two are the proxy's, and for one over TLS the third as well. Then it is asked for a tunnel, unless
+//! it passes requests on.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -115,7 +116,8 @@ async fn connect_through(
     loop {
         let reached = reach_proxy(config, proxy, budget).await;
         let (stream, remote) = reached.map_err(|error| error.with_proxy(proxy))?;
-        let mut transport = Transport::Tcp(stream);
+        let secured = secure_proxy(config, proxy, Transport::Tcp(stream), budget).await;
+        let mut transport = secured.map_err(|error| error.with_proxy(proxy))?;
         let Some(to) = left.next().filter(|_| !proxy.forwards(url)) else {
             return Ok((transport, remote));
         };
@@ -243,10 +245,40 @@ async fn secure(
     if url.scheme() != "https" {
         return Ok(transport);
     }
+    shake_hands(config.connector(offer), url, transport, budget).await
+}
+
+/// Speaks TLS with a proxy, if its URL's scheme wants that. It is asked in HTTP/1.1, so that is all it is offered.
+#[cfg(feature = "tls")]
+async fn secure_proxy(
+    config: &Config,
+    proxy: &Server,
+    transport: Transport,
+    budget: &mut Budget<'_>,
+) -> Result<Transport, Error> {
+    if !proxy.is_secure() {
+        return Ok(transport);
+    }
+    shake_hands(
+        config.connector(Offer::Http1),
+        &proxy.place,
+        transport,
+        budget,
+    )
+    .await
+}
+
+#[cfg(feature = "tls")]
+async fn shake_hands(
+    connector: &TlsConnector,
+    url: &Url,
+    transport: Transport,
+    budget: &mut Budget<'_>,
+) -> Result<Transport, Error> {
     let host = url.host_str().unwrap_or_default();
     // A URL has brackets around the addresses of IPv6.
     let name = host.trim_matches(['[', ']']);
-    let connected = budget.spend(Phase::Tls, config.connector(offer).connect(name, transport));
+    let connected = budget.spend(Phase::Tls, connector.connect(name, transport));
     match connected.await? {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(error) => Err(Error::source(Phase::Tls, error)),
@@ -261,6 +293,18 @@ async fn secure(
     _url: &Url,
     transport: Transport,
     _offer: Offer,
+    _budget: &mut Budget<'_>,
+) -> Result<Transport, Error> {
+    Ok(transport)
+}
+
+/// Without TLS no proxy is made that wants it.
+#[cfg(not(feature = "tls"))]
+#[expect(clippy::unused_async, reason = "the shape of the other")]
+async fn secure_proxy(
+    _config: &Config,
+    _proxy: &Server,
+    transport: Transport,
     _budget: &mut Budget<'_>,
 ) -> Result<Transport, Error> {
     Ok(transport)

@@ -365,6 +365,10 @@ impl Error {
             // Its message ends with its own.
             (_, Cause::Source(error)) if is_tls(&**error) => None,
             #[cfg(feature = "tls")]
+            (Phase::Tls, Cause::Source(_)) if self.is_proxy() => Some(
+                "check that the proxy speaks TLS there; most are `http://` proxies, for `https` URLs too",
+            ),
+            #[cfg(feature = "tls")]
             (Phase::Tls, Cause::Source(_)) => Some("check that the server speaks TLS there"),
             (_, Cause::Codec(h1::Error::BodyTooLarge { .. })) => {
                 Some("raise `max_response_size` if this much is expected")

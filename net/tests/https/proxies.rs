@@ -73,7 +73,7 @@ fn head(client: &mut TcpStream) -> String {
 }
 
 /// Copies in both directions.
-fn pass(mut client: TcpStream, mut server: TcpStream, passed: &Mutex<Vec<u8>>) {
+pub(crate) fn pass(mut client: TcpStream, mut server: TcpStream, passed: &Mutex<Vec<u8>>) {
     let (mut from, mut into) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut into);

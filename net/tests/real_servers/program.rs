@@ -1,5 +1,7 @@
 //! A server as a child process, and the site that it serves.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,27 @@ impl Program {
         program: &str,
         configure: impl Fn(&Path, u16) -> Vec<String>,
     ) -> Option<Self> {
+        let started = Self::try_start(program, configure)?;
+        Some(started.unwrap_or_else(|log| panic!("{program} does not start: {log}")))
+    }
+
+    /// As [`start`](Self::start); `None` also if the program does not run with these arguments.
+    pub(crate) fn start_if(
+        program: &str,
+        configure: impl Fn(&Path, u16) -> Vec<String>,
+    ) -> Option<Self> {
+        let started = Self::try_start(program, configure)?;
+        let skip = |log: &String| {
+            let reason = log.lines().next().unwrap_or("it says nothing");
+            eprintln!("skipped: this {program} does not do what is tested: {reason}");
+        };
+        started.inspect_err(skip).ok()
+    }
+
+    fn try_start(
+        program: &str,
+        configure: impl Fn(&Path, u16) -> Vec<String>,
+    ) -> Option<Result<Self, String>> {
         let Some(path) = find(program) else {
             eprintln!("skipped: {program} is not installed");
             return None;
@@ -47,11 +70,11 @@ impl Program {
                 folder,
             };
             if started.is_listening() {
-                return Some(started);
+                return Some(Ok(started));
             }
             log = fs::read_to_string(started.folder.join("output")).unwrap_or_default();
         }
-        panic!("{program} does not start: {log}");
+        Some(Err(log))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -97,6 +120,9 @@ impl Drop for Program {
 
 /// Servers are often where only root has them in the path.
 fn find(program: &str) -> Option<PathBuf> {
+    if Path::new(program).is_absolute() {
+        return Some(program.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))

@@ -33,7 +33,9 @@ pub(super) use tunnel::open as open_tunnel;
 /// A rule that sends requests through a proxy. The names are reqwest's.
 ///
 /// - An HTTP proxy gets requests for `http` URLs as they are (in absolute form), and is asked for a tunnel
-///   (`CONNECT`) for others.
+///   (`CONNECT`) for others. With `https://` in its URL (feature `tls`) it is spoken to over TLS, with the client's
+///   roots and identity: it has to prove the name in its URL, and nobody between sees the hosts, or the password for
+///   the proxy. TLS to an `https` server then goes through that.
 /// - A SOCKS proxy (`socks5://`, `socks5h://`, `socks4://`, `socks4a://`) connects wherever it is told to. With
 ///   `socks5h` and `socks4a` it resolves names itself, otherwise the client does.
 ///

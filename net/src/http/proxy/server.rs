@@ -7,13 +7,15 @@ use std::sync::{Arc, OnceLock};
 use ::url::Url;
 use http::header::{HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 
-use super::super::error::{Error, Phase};
+use super::super::error::{Cause, Error, Phase};
 use super::super::url::{basic, percent_decode};
 
 /// What a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Protocol {
     Http,
+    /// HTTP over TLS.
+    Https,
     /// SOCKS4 and 4a.
     Socks4 {
         remote_names: bool,
@@ -63,10 +65,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When its scheme is none of a proxy's, or there is no host.
+    /// When its scheme is none of a proxy's in this build, or there is no host.
     pub(in crate::http) fn new(url: &Url) -> Result<Self, Error> {
         let (protocol, port) = match url.scheme() {
             "http" => (Protocol::Http, 80),
+            "https" if cfg!(feature = "tls") => (Protocol::Https, 443),
+            "https" => return Err(Error::new(Phase::Build, Cause::Scheme).with_url(url)),
             "socks4" => (
                 Protocol::Socks4 {
                     remote_names: false,
@@ -84,7 +88,7 @@ impl Server {
             _ => {
                 let text = "the scheme of the proxy's URL is not known";
                 return Err(Error::plain(Phase::Build, text).with_url(url).with_remedy(
-                    "use http://, socks5://, socks5h://, socks4:// or socks4a:// for the proxy",
+                    "use http://, https://, socks5://, socks5h://, socks4:// or socks4a:// for the proxy",
                 ));
             }
         };
@@ -112,7 +116,9 @@ impl Server {
 
     pub(super) fn set_credentials(&mut self, credentials: Option<Credentials>) {
         self.headers.remove(PROXY_AUTHORIZATION);
-        if let (Some(known), Protocol::Http) = (&credentials, self.protocol) {
+        if let Some(known) = &credentials
+            && self.is_http()
+        {
             let value = basic(known.user(), known.password());
             self.headers.insert(PROXY_AUTHORIZATION, value);
         }
@@ -155,17 +161,28 @@ impl Server {
         self.key = format!("{self} {:016x}{:016x}", of(first), of(second)).into();
     }
 
+    /// Whether it speaks HTTP, over TLS or not.
+    fn is_http(&self) -> bool {
+        matches!(self.protocol, Protocol::Http | Protocol::Https)
+    }
+
+    /// Whether it is spoken to over TLS.
+    #[cfg(feature = "tls")]
+    pub(in crate::http) fn is_secure(&self) -> bool {
+        self.protocol == Protocol::Https
+    }
+
     /// Whether it resolves names itself.
     pub(in crate::http) fn resolves_names(&self) -> bool {
         match self.protocol {
-            Protocol::Http => true,
+            Protocol::Http | Protocol::Https => true,
             Protocol::Socks4 { remote_names } | Protocol::Socks5 { remote_names } => remote_names,
         }
     }
 
     /// Whether requests for this URL are given to it as they are, instead of through a tunnel.
     pub(in crate::http) fn forwards(&self, url: &Url) -> bool {
-        self.protocol == Protocol::Http && url.scheme() == "http"
+        self.is_http() && url.scheme() == "http"
     }
 }
 
@@ -173,6 +190,7 @@ impl Protocol {
     fn scheme(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
             Self::Socks4 {
                 remote_names: false,
             } => "socks4",
@@ -219,6 +237,10 @@ mod tests {
         for (url, expected) in [
             ("http://h", "http://h:80"),
             ("http://h:3128/ignored", "http://h:3128"),
+            #[cfg(feature = "tls")]
+            ("https://h", "https://h:443"),
+            #[cfg(feature = "tls")]
+            ("https://u:p@[::1]:3129", "https://[::1]:3129"),
             ("socks5://h", "socks5://h:1080"),
             ("socks5h://[::1]:9050", "socks5h://[::1]:9050"),
             ("socks4a://u@h", "socks4a://h:1080"),
@@ -233,6 +255,17 @@ mod tests {
                 "{url}"
             );
         }
+    }
+
+    /// Not as an HTTP proxy without TLS, which would get the password in clear.
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn proxies_over_tls_need_tls() {
+        let error = Server::new(&Url::parse("https://u:p@h").unwrap()).unwrap_err();
+        assert!(
+            error.is_builder() && error.is_unsupported_scheme(),
+            "{error}"
+        );
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub(in crate::http) async fn open(
     limits: Limits,
 ) -> Result<(), Error> {
     let version = match server.protocol {
-        Protocol::Http => return connect(server, transport, to, agent, limits).await,
+        Protocol::Http | Protocol::Https => {
+            return connect(server, transport, to, agent, limits).await;
+        }
         Protocol::Socks4 { .. } => Version::V4,
         Protocol::Socks5 { .. } => Version::V5,
     };
