@@ -1,4 +1,4 @@
-//! The HTTP client against servers that others wrote and many run: nginx, Apache httpd, HAProxy, Python's.
+//! The HTTP client against servers that others wrote and many run: nginx, Apache httpd, HAProxy, Python's, httpbin.
 //!
 //! Each test starts its server on a free port with a configuration in a folder of its own, and ends it. A server that
 //! is not installed is skipped, which a line on stderr says.
@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `program.rs` | [`Program`](program::Program): a server as a child process, and the site that it serves |
 //! | `checks.rs` | what is asked of every one |
-//! | `nginx.rs`, `apache.rs`, `haproxy.rs`, `python.rs` | one server each: its configuration, and what only it does |
+//! | `nginx.rs`, `apache.rs`, `haproxy.rs`, `python.rs`, `httpbin.rs` | one server each: its configuration, and what only it does |
 
 #![expect(
     clippy::unwrap_used,
@@ -26,3 +26,15 @@ mod apache;
 mod haproxy;
 #[path = "real_servers/python.rs"]
 mod python;
+#[cfg(all(
+    feature = "brotli",
+    feature = "cookies",
+    feature = "deflate",
+    feature = "form",
+    feature = "gzip",
+    feature = "json",
+    feature = "multipart",
+    feature = "query"
+))]
+#[path = "real_servers/httpbin.rs"]
+mod httpbin;
