@@ -124,9 +124,10 @@ fn all_hosts_together_have_a_limit() {
     let alive = metrics.connections_opened - metrics.connections_closed;
     assert!(alive <= 3, "{metrics:?}");
     assert!(metrics.pool_waits > 0 && metrics.pool_wait_time > millis(0));
-    // The servers' threads may not have seen the end of a connection yet when the next one begins.
+    // The servers' threads may not have seen the end of a connection yet when the next one begins, on a busy machine those of
+    // several. Without the limit there are sixty.
     let most = most.load(Ordering::SeqCst);
-    assert!(most <= 6, "{most} connections at once");
+    assert!(most <= 15, "{most} connections at once");
 }
 
 #[test]
