@@ -30,6 +30,13 @@ fn blocks(stream: &impl AsFd) -> bool {
     !socket2::SockRef::from(stream).nonblocking().unwrap()
 }
 
+/// Gives a socket small buffers. With the smallest, the peers would wait for each other's timers.
+fn narrow(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    socket.set_send_buffer_size(32 * 1024).unwrap();
+    socket.set_recv_buffer_size(32 * 1024).unwrap();
+}
+
 /// Sends `bytes` beside receiving until the end, and returns what came.
 async fn exchange(stream: TcpStream, bytes: Vec<u8>) -> Vec<u8> {
     let (mut read, mut write) = stream.into_split();
@@ -78,10 +85,15 @@ fn a_splice_dropped_at_any_poll_loses_nothing() {
             for seed in 0..4 {
                 let (client, mut front) = pair().await;
                 let (mut back, server) = pair().await;
+                // So that the pipe is hardly ever empty when the proxy waits.
+                [&front, &back, &client, &server]
+                    .into_iter()
+                    .for_each(narrow);
                 let proxy = spawn(async move {
                     let mut chance = Chance::new(seed);
                     loop {
-                        let polls = chance.below(40);
+                        // Each attempt copies before it splices.
+                        let polls = chance.below(400);
                         // The two kinds take over from each other.
                         let outcome = if chance.below(4) == 0 {
                             impatient(copy_bidirectional(&mut front, &mut back), polls).await
