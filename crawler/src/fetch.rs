@@ -106,10 +106,6 @@ struct Draft {
 }
 
 /// What reads a page for its links.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are of the large kind, and none is moved"
-)]
 enum Reader {
     Html(LinkExtractor),
     Sitemap(SitemapReader),

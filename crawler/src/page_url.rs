@@ -63,6 +63,15 @@ impl PageUrl {
         Ok(Self(String::from(url).into_boxed_str()))
     }
 
+    /// An address that is known to be normal.
+    pub(crate) fn from_normal(text: String) -> Self {
+        debug_assert_eq!(
+            text.parse::<Self>().ok().as_ref().map(Self::as_str),
+            Some(&*text)
+        );
+        Self(text.into_boxed_str())
+    }
+
     /// The address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
