@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use crate::budget::ByteBudget;
-use crate::frontier::Seen;
+use crate::frontier::{Recent, Seen};
 use crate::hosts::Outcome;
 use crate::links::directives;
 use crate::scope::Scope;
@@ -45,6 +45,8 @@ pub(crate) struct Fetcher {
     /// Hashes of the pages so far, when pages that equal another are told apart.
     pub(crate) contents: Option<Contents>,
     pub(crate) sitemaps: bool,
+    /// Pages that are not to be reported again, if that is of no use.
+    pub(crate) recent: Option<Recent>,
 }
 
 /// The pages that a crawl has seen, by a keyed hash: whoever makes pages cannot make them collide.
@@ -330,9 +332,13 @@ impl Fetcher {
             .insert(hash)
     }
 
-    /// The links that are followed, after every handler has seen every link.
+    /// The links that are followed, as far as the frontier may not know them, after every handler has seen every link.
     fn choose(&self, job: &Job, mut links: Vec<PageUrl>) -> Vec<PageUrl> {
         links.retain(|to| {
+            let known = self.recent.as_ref().is_some_and(|recent| recent.has(to));
+            if known && self.on_link.is_empty() {
+                return false;
+            }
             let in_scope = self.scope.allows(to);
             let link = Link {
                 from: &job.url,
@@ -344,7 +350,7 @@ impl Fetcher {
             for handler in &self.on_link {
                 wanted &= handler(link);
             }
-            wanted
+            wanted && !known
         });
         links
     }

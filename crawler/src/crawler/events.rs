@@ -250,7 +250,15 @@ impl Crawler {
         let depth = job.depth;
         // The journal needs the job, and the frontier takes it.
         let copy = self.journal.is_some().then(|| job.clone());
+        let recent = self
+            .fetcher
+            .recent
+            .as_ref()
+            .map(|recent| (recent, job.url.clone()));
         let offered = self.frontier.offer(job);
+        if let (Some((recent, url)), Ok(Offer::Queued | Offer::Known)) = (recent, &offered) {
+            recent.note(&url);
+        }
         match self.check(offered) {
             Some(Offer::Queued) => {
                 if let (Some(journal), Some(job)) = (&mut self.journal, copy) {

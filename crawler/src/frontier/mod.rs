@@ -5,10 +5,12 @@
 //! | `job` | one page to fetch, also as a line of text |
 //! | `seen` | fingerprints of all addresses |
 //! | `spool` | jobs on the disk |
+//! | `recent` | those of them that the fetches need not report again |
 //! | `queues` | the frontier: a queue for each host, in memory as far as it fits |
 
 mod job;
 mod seen;
+mod recent;
 mod spool;
 mod queues;
 
@@ -18,6 +20,7 @@ use std::io;
 pub use self::job::Job;
 pub use self::queues::QueueFrontier;
 
+pub(crate) use self::recent::Recent;
 pub(crate) use self::seen::Seen;
 
 use crate::PageUrl;
@@ -60,6 +63,12 @@ pub trait Frontier: fmt::Debug + Send {
     ///
     /// As [`offer`](Self::offer).
     fn pop(&mut self, origin: &str, deepest: u32) -> io::Result<Option<Job>>;
+
+    /// Whether pages that were offered before are to be offered again, for every link that leads to them. If not, the
+    /// crawl spares itself most of that. The default is true.
+    fn wants_repeats(&self) -> bool {
+        true
+    }
 
     /// Pages waiting to be handed out.
     fn len(&self) -> usize;

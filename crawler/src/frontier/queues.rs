@@ -179,6 +179,10 @@ impl Frontier for QueueFrontier {
         Ok(job)
     }
 
+    fn wants_repeats(&self) -> bool {
+        false
+    }
+
     fn len(&self) -> usize {
         self.waiting
     }

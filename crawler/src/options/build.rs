@@ -9,6 +9,7 @@ use super::CrawlerBuilder;
 use crate::budget::ByteBudget;
 use crate::crawler::Crawler;
 use crate::fetch::{Contents, Fetcher};
+use crate::frontier::Recent;
 use crate::hosts::Hosts;
 use crate::wire::Wire;
 use crate::{BuildError, Job, QueueFrontier};
@@ -38,7 +39,11 @@ impl CrawlerBuilder {
         for seed in &self.seeds {
             self.scope.allow_seed(seed);
         }
-        let budget = if self.is_shared() {
+        let is_shared = self.is_shared();
+        let frontier = self
+            .frontier
+            .unwrap_or_else(|| Box::new(QueueFrontier::new()));
+        let budget = if is_shared {
             ByteBudget::part_of(self.bytes)
         } else {
             ByteBudget::new(self.bytes)
@@ -54,10 +59,8 @@ impl CrawlerBuilder {
             on_link: self.on_link,
             contents: self.unique_content.then(Contents::new),
             sitemaps: self.limits.sitemaps,
+            recent: (!is_shared && !frontier.wants_repeats()).then(Recent::new),
         };
-        let frontier = self
-            .frontier
-            .unwrap_or_else(|| Box::new(QueueFrontier::new()));
         let hosts = Hosts::new(politeness, self.per_host);
         self.limits.agent = self.user_agent.into();
         let sitemaps = self.limits.sitemaps;
