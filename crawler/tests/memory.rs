@@ -51,13 +51,21 @@ fn twenty_million_waiting_pages_fit_into_a_gibibyte() {
         taken / pages
     );
     assert!(taken < most, "{} MiB", taken >> 20);
-    // All of them are known, and come out in their order.
+    // All of them are known, and come out once, in their order. In the long form that is all of them.
     for page in (0..pages).step_by(1009) {
         assert_eq!(frontier.offer(job(page)).unwrap(), Offer::Known);
     }
-    for page in 0..pages / 10 {
-        let origin = format!("http://host-{}.example.org", page % 1000);
-        assert_eq!(frontier.pop(&origin, 0).unwrap(), Some(job(page)));
+    let out = if long { pages } else { pages / 10 };
+    let origin = |page: u64| format!("http://host-{}.example.org", page % 1000);
+    for page in 0..out {
+        assert_eq!(frontier.pop(&origin(page), 0).unwrap(), Some(job(page)));
     }
-    assert_eq!(frontier.len() as u64, pages - pages / 10);
+    assert_eq!(frontier.len() as u64, pages - out);
+    let taken = resident().saturating_sub(before);
+    assert!(taken < most, "{} MiB after that", taken >> 20);
+    if long {
+        for host in 0..1000 {
+            assert_eq!(frontier.pop(&origin(host), u32::MAX).unwrap(), None);
+        }
+    }
 }
