@@ -212,7 +212,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub warc: Option<PathBuf>,
 
-    /// Share the crawl with other machines: `redis://host:port/database`, `redis+unix:///path`, or `env:VAR`
+    /// Share the crawl with other machines: `redis://host:port/database`, `rediss://` for TLS, `redis+unix:///path`, or
+    /// `env:VAR`
     #[cfg(feature = "redis")]
     #[arg(long, value_name = "URL", value_parser = frontier, requires = "urls", conflicts_with = "journal",
           help_heading = "Many machines")]
@@ -234,6 +235,37 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = lease, requires = "frontier",
           help_heading = "Many machines")]
     pub frontier_lease: Duration,
+
+    /// Seconds for which a crawl is remembered in which nothing is left to do, or `forever`
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "SECONDS", default_value = "604800", value_parser = keep, requires = "frontier",
+          help_heading = "Many machines")]
+    pub frontier_keep: Duration,
+
+    /// Trust the server of the frontier by the certificates in FILE (PEM), and no others
+    #[cfg(all(feature = "redis", feature = "https"))]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "frontier",
+        help_heading = "Many machines"
+    )]
+    pub frontier_ca: Option<PathBuf>,
+
+    /// Show the server of the frontier the certificate in FILE (PEM)
+    #[cfg(all(feature = "redis", feature = "https"))]
+    #[arg(long, value_name = "FILE", requires_all = ["frontier", "frontier_key"], help_heading = "Many machines")]
+    pub frontier_cert: Option<PathBuf>,
+
+    /// The private key of that certificate
+    #[cfg(all(feature = "redis", feature = "https"))]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "frontier_cert",
+        help_heading = "Many machines"
+    )]
+    pub frontier_key: Option<PathBuf>,
 
     /// Note what was found and done in FILE; if it exists, go on from there
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -365,6 +397,18 @@ fn lease(text: &str) -> Result<Duration, String> {
         Ok(time) if (1..=3600).contains(&time.as_secs()) => Ok(time),
         _ => Err("the time must be from 1 second to an hour".to_owned()),
     }
+}
+
+#[cfg(feature = "redis")]
+fn keep(text: &str) -> Result<Duration, String> {
+    if text == "forever" {
+        return Ok(Duration::MAX);
+    }
+    let time = text
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "it must be a number of seconds, or `forever`".to_owned())
 }
 
 /// A time between two requests, which may be none.

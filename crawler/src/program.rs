@@ -12,6 +12,8 @@ use heist::net::http::cookie::Jar;
 use heist::time::timeout;
 use heist::{Builder, Runtime};
 
+#[cfg(all(feature = "redis", feature = "https"))]
+use crate::RedisFrontier;
 use crate::output::Resumed;
 use crate::signals::Interrupt;
 use crate::site::{Site, SiteServer};
@@ -122,16 +124,38 @@ async fn share(
         return Ok(builder);
     };
     let notices = Arc::clone(notices);
+    #[cfg(feature = "https")]
+    let frontier = certified(args, frontier)?;
     let frontier = frontier
         .name(&*args.frontier_name)
         .map_err(|error| error.to_string())?
         .lease(args.frontier_lease)
+        .keep(Some(args.frontier_keep))
         .on_notice(move |text| {
             let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
             notices.push(text.to_owned());
         });
     frontier.check().await.map_err(|error| error.to_string())?;
     Ok(builder.shared(frontier))
+}
+
+/// Reads the certificates that the arguments name.
+#[cfg(all(feature = "redis", feature = "https"))]
+fn certified(args: &Args, mut frontier: RedisFrontier) -> Result<RedisFrontier, String> {
+    let read = |flag: &str, path: &Path| {
+        std::fs::read(path).map_err(|error| format!("`--{flag} {}`: {error}", path.display()))
+    };
+    if let Some(path) = &args.frontier_ca {
+        frontier = frontier
+            .root_certificates(read("frontier-ca", path)?)
+            .map_err(|error| format!("`--frontier-ca {}`: {error}", path.display()))?;
+    }
+    if let (Some(path), Some(key)) = (&args.frontier_cert, &args.frontier_key) {
+        frontier = frontier
+            .client_certificate(read("frontier-cert", path)?, read("frontier-key", key)?)
+            .map_err(|error| format!("`--frontier-cert {}`: {error}", path.display()))?;
+    }
+    Ok(frontier)
 }
 
 #[cfg(not(feature = "redis"))]

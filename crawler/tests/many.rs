@@ -14,7 +14,7 @@ mod common;
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,18 +87,10 @@ impl<'r> Fleet<'r> {
 
     /// Waits for all of them. Those that were not killed must have ended well. Returns what they said.
     fn finish(&mut self) -> Vec<String> {
-        let begun = Instant::now();
+        let until = Instant::now() + PATIENCE;
         let crawlers = std::mem::take(&mut self.crawlers);
-        let said = crawlers.into_iter().map(|mut child| {
-            while child.try_wait().unwrap().is_none() {
-                if begun.elapsed() > Duration::from_secs(60) {
-                    let keys = self.redis.cli(&["HGETALL", "heist:{crawl}:crawl"]);
-                    child.kill().unwrap();
-                    panic!("the crawl does not end: {keys}");
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-            let output = child.wait_with_output().unwrap();
+        let said = crawlers.into_iter().map(|child| {
+            let output = end_of(child, until, self.redis);
             let said = text(&output.stderr).to_owned();
             assert!(
                 matches!(output.status.code(), Some(0) | None),
@@ -128,6 +120,22 @@ impl<'r> Fleet<'r> {
     fn summary(&self, number: usize) -> serde_json::Value {
         serde_json::from_slice(&fs::read(self.file("summary", number)).unwrap()).unwrap()
     }
+}
+
+/// How long a crawl may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a crawler, which has little to say.
+fn end_of(mut child: Child, until: Instant, redis: &Redis) -> Output {
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > until {
+            let keys = redis.cli(&["HGETALL", "heist:{crawl}:crawl"]);
+            child.kill().unwrap();
+            panic!("the crawl does not end: {keys}");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
 }
 
 fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
@@ -239,8 +247,9 @@ fn a_server_that_crashes_and_comes_back_loses_nothing() {
     redis.signal("-STOP");
     thread::sleep(Duration::from_millis(1600));
     redis.signal("-CONT");
+    let until = Instant::now() + PATIENCE;
     for child in crawlers {
-        let output = child.wait_with_output().unwrap();
+        let output = end_of(child, until, &redis);
         let said = text(&output.stderr);
         assert!(output.status.success(), "{said}");
         assert!(

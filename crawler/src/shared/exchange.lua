@@ -28,7 +28,7 @@ end
 
 -- The counters of the crawl, read at once and written at once.
 local names = {
-    'pages', 'per_host', 'bytes', 'levels',
+    'pages', 'per_host', 'bytes', 'levels', 'fading',
     'granted', 'waiting', 'taken', 'done', 'good', 'skipped', 'leased', 'ready', 'reserved', 'drawn',
 }
 local crawl = {}
@@ -184,7 +184,7 @@ local function drop_waiting(origin, h)
     for _, depth in ipairs(call('ZRANGE', h.depths, 0, -1)) do
         local key = queue(origin, tonumber(depth))
         local count = call('LLEN', key)
-        call('DEL', key)
+        call('UNLINK', key)
         crawl.waiting = crawl.waiting - count
         crawl.skipped = crawl.skipped + count
         level(tonumber(depth), -count)
@@ -244,7 +244,8 @@ local function pull(origin, count)
     end
     local left = '0'
     local lines = {}
-    for _, text in ipairs(call('ZRANGE', h.depths, 0, -1)) do
+    -- Each depth there has a page at least, so no more of them can be needed.
+    for _, text in ipairs(call('ZRANGE', h.depths, 0, whole(count))) do
         local depth = tonumber(text)
         if depth > deepest_level() then
             break
@@ -353,10 +354,11 @@ end
 
 local operations = {}
 
--- A page was found: the list that knows its fingerprint, the fingerprint, and the page.
+-- A page was found: the list that knows its fingerprint, the fingerprint, and the page. A crawl that is about to be
+-- forgotten takes in no more.
 operations['+'] = function()
     local shard, fingerprint, line = word(), word(), word()
-    if host(origin_of(line)).over then
+    if crawl.fading > 0 or host(origin_of(line)).over then
         return
     end
     if call('SADD', P .. 'seen:' .. shard, fingerprint) == 1 then
@@ -469,7 +471,7 @@ say('S', call('ZCARD', SESSIONS), whole(crawl.ready), whole(crawl.waiting), whol
     others_in(HUNGRY), others_in(THIRSTY), crawl.drawn >= most_bytes and '1' or '0', over and '1' or '0')
 
 local written = {}
-for at = 5, #names do
+for at = 6, #names do
     written[#written + 1] = names[at]
     written[#written + 1] = whole(crawl[names[at]])
 end
@@ -477,5 +479,11 @@ call('HSET', P .. 'crawl', unpack(written))
 local text = table.concat(answer, '\n')
 if call('EXISTS', ME) == 1 then
     call('HSET', ME, 'number', number, 'answer', text)
+end
+-- What a crawl that is over is given still is gone with it.
+if crawl.fading > 0 then
+    for _, key in ipairs({ SESSIONS, DYING, HUNGRY, THIRSTY, MINE, ME }) do
+        call('PEXPIREAT', key, whole(crawl.fading))
+    end
 end
 return text

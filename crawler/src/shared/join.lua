@@ -4,7 +4,9 @@
 --   ARGV     version, a random key, milliseconds of the lease, an earlier session of this crawler or nothing,
 --            and the limits: pages, pages per host, bytes (-1: none), links from a seed (-1: none)
 --
--- The answer: the number of its session, and the key for fingerprints.
+-- The answer: the number of its session, the key for fingerprints, and for how many milliseconds a crawl that is over is
+-- still remembered (-1: it is not over). Session 0 is none: `fade.lua` has to mark the keys first, with the moment that is
+-- answered in place of the key.
 
 local P, version, key, lease, earlier = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local call = redis.call
@@ -20,6 +22,10 @@ end
 local theirs = call('HGET', CRAWL, 'version')
 if theirs and theirs ~= version then
     return redis.error_reply('VERSION ' .. theirs)
+end
+local fading = theirs and tonumber(call('HGET', CRAWL, 'fading'))
+if fading and call('PTTL', CRAWL) < 0 then
+    return { 0, string.format('%.0f', fading), -1 }
 end
 if earlier ~= '' and call('ZREM', SESSIONS, earlier) == 1 then
     call('ZADD', P .. 'dying', '0', earlier)
@@ -48,4 +54,8 @@ call('HSET', CRAWL, 'pages', ARGV[5], 'per_host', ARGV[6], 'bytes', ARGV[7], 'de
 local session = call('HINCRBY', CRAWL, 'sessions', 1)
 call('ZADD', SESSIONS, string.format('%d', now + lease), session)
 call('HSET', P .. 'session:' .. session, 'number', '0')
-return { session, call('HGET', CRAWL, 'key') }
+if fading then
+    call('PEXPIREAT', SESSIONS, string.format('%.0f', fading))
+    call('PEXPIREAT', P .. 'session:' .. session, string.format('%.0f', fading))
+end
+return { session, call('HGET', CRAWL, 'key'), fading and fading - now or -1 }

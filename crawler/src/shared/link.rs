@@ -45,6 +45,9 @@ pub(super) trait Remote: Send {
     /// One exchange. The same number once more is the same exchange.
     fn exchange(&mut self, session: u64, number: u64, words: &[Vec<u8>])
     -> Result<String, Trouble>;
+
+    /// Sees to it that a crawl in which nothing is left to do is forgotten in time.
+    fn forget(&mut self) -> Result<(), Trouble>;
 }
 
 /// What a crawler gets when it joins.
@@ -53,6 +56,8 @@ pub(super) struct Joined {
     pub(super) session: u64,
     /// What fingerprints are made with.
     pub(super) key: String,
+    /// For how long the crawl is remembered, if it is over.
+    pub(super) remembered_for: Option<Duration>,
 }
 
 /// Why nothing came of it.
@@ -284,6 +289,8 @@ struct Agent {
     retry: Duration,
     /// Since when there is trouble.
     outage: Option<Instant>,
+    /// Whether nothing was left to do of late.
+    over: bool,
 }
 
 impl Agent {
@@ -299,6 +306,7 @@ impl Agent {
             beat_at: Instant::now(),
             retry: RETRY.0,
             outage: None,
+            over: false,
         }
     }
 
@@ -319,7 +327,14 @@ impl Agent {
                         break;
                     }
                     match self.talk(true) {
-                        Ok(Step::Left) | Err(Trouble::Gone | Trouble::Final(_)) => break,
+                        Ok(Step::Left) => {
+                            if self.over {
+                                // Whoever comes next does it, if it fails.
+                                let _ = self.setup.remote.forget();
+                            }
+                            break;
+                        }
+                        Err(Trouble::Gone | Trouble::Final(_)) => break,
                         outcome => outcome,
                     }
                 }
@@ -343,6 +358,13 @@ impl Agent {
         let asked = Instant::now();
         let joined = self.setup.remote.join(self.session)?;
         self.session = Some(joined.session);
+        if let Some(time) = joined.remembered_for {
+            (self.setup.notice)(&format!(
+                "nothing is left to do in the crawl {}, which is forgotten in {} s; another name begins anew",
+                self.setup.name,
+                time.as_secs()
+            ));
+        }
         self.number = 0;
         self.setup.budget.begin();
         let mut outbox = self.inner.lock();
@@ -420,7 +442,10 @@ impl Agent {
             match line {
                 Line::Host { .. } => fed = true,
                 Line::Bytes(total) => self.setup.budget.grant(*total),
-                Line::State(state) => self.setup.budget.heard(state.thirsty > 0, state.spent),
+                Line::State(state) => {
+                    self.over = state.over;
+                    self.setup.budget.heard(state.thirsty > 0, state.spent);
+                }
                 _ => {}
             }
         }

@@ -48,6 +48,11 @@
 //! A host that changes hands takes along how long it may not be asked, and by how much it was slowed down. After a
 //! crash its next owner waits for the pause that it needs, from the moment at which it was taken over.
 //!
+//! # The end
+//!
+//! When no page waits and none is taken, the crawler that leaves has all keys of the crawl expire at one moment
+//! (`fade.lua`), some time later, and from then on the crawl takes in nothing.
+//!
 //! # A crawler
 //!
 //! | module | what it does |
@@ -56,7 +61,7 @@
 //! | `reply` | what the answer says |
 //! | `link` | the thread that talks: sends again, waits, joins again |
 //! | `member` | what the crawl's loop knows about its part |
-//! | `redis` | the server |
+//! | `redis`, `tls` | the server, and the way to it |
 //!
 //! One page costs a fraction of one exchange, since all that has come up while one was under way goes along with the
 //! next. Addresses that the frontier has heard of from this crawler are not said again.
@@ -70,6 +75,8 @@ mod link;
 mod member;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(all(feature = "redis", feature = "https"))]
+mod tls;
 
 pub(crate) use self::link::News;
 pub(crate) use self::member::{Consequence, Fate, Member, Membership, Settlement};

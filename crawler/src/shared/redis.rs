@@ -5,17 +5,30 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(feature = "https"))]
+use redis::Client;
+#[cfg(feature = "https")]
+use redis::ConnectionAddr;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Connection, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Value};
+use redis::{Connection, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Value};
 
 use super::link::{Joined, Remote, Trouble};
 use super::member::Membership;
+#[cfg(feature = "https")]
+use super::tls::Certificates;
 
 /// What the keys of a crawl mean. Another number is another crawl.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+
+/// How long a crawl that is over is remembered unless told otherwise.
+const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Keys that are looked for, and marked, at a time: the server does nothing else meanwhile.
+const KEYS_AT_A_TIME: usize = 1000;
 
 const EXCHANGE: &str = include_str!("exchange.lua");
 const JOIN: &str = include_str!("join.lua");
+const FADE: &str = include_str!("fade.lua");
 
 /// A frontier in Redis (or Valkey), which any number of crawlers share, on any number of machines.
 ///
@@ -23,7 +36,8 @@ const JOIN: &str = include_str!("join.lua");
 /// them. When a crawler dies, what it had goes to the others once its lease has run out. What was found is known to
 /// all, and the limits of pages, pages per host, bytes and depth hold for all together, exactly. Crawlers may come and
 /// go at any moment: nothing is lost, and nothing is fetched twice but what was in flight. A crawl of which all
-/// crawlers have ended goes on with the next one.
+/// crawlers have ended goes on with the next one. When nothing is left to do, it is remembered for a while
+/// ([`keep`](Self::keep)) and then forgotten.
 ///
 /// What holds for each crawler by itself: the limit of time, [`per_address`](crate::Politeness::per_address) and
 /// [`address_delay`](crate::Politeness::address_delay), and
@@ -47,28 +61,47 @@ pub struct RedisFrontier {
     server: ConnectionInfo,
     name: String,
     lease: Duration,
+    keep: Option<Duration>,
+    #[cfg(feature = "https")]
+    certificates: Certificates,
     notice: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl RedisFrontier {
-    /// The server at `url`: `redis://[[user]:password@]host[:port][/database]`, or
-    /// `redis+unix:///path/of/the.sock[?db=database&user=...&pass=...]`. Nothing is connected yet.
+    /// The server at `url`: `redis://[[user]:password@]host[:port][/database]`, the same with `rediss://` for TLS
+    /// (feature `https`), or `redis+unix:///path/of/the.sock[?db=database&user=...&pass=...]`. Nothing is connected yet.
+    ///
+    /// With TLS the certificates of the system are trusted, unless there are others
+    /// ([`root_certificates`](Self::root_certificates)).
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] when it is no such URL.
     pub fn new(url: &str) -> io::Result<Self> {
         let wrong = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+        if cfg!(not(feature = "https"))
+            && ["rediss:", "valkeys:"]
+                .iter()
+                .any(|tls| url.starts_with(tls))
+        {
+            return Err(wrong(
+                "this program was built without TLS (feature `https`); use redis:// over a private network".to_owned(),
+            ));
+        }
         // The URL may hold a password, so no error quotes it.
         let server = url.into_connection_info().map_err(|error| {
             wrong(format!(
-                "no URL of a Redis server ({}); write redis://host:port/database, or redis+unix:///path",
+                "no URL of a Redis server ({}); write redis://host:port/database, rediss:// for TLS, or \
+                 redis+unix:///path",
                 describe(&error)
             ))
         })?;
-        if !server.addr().is_supported() {
+        #[cfg(feature = "https")]
+        if let ConnectionAddr::TcpTls { insecure: true, .. } = server.addr() {
             return Err(wrong(
-                "TLS to Redis is not supported; use redis:// over a private network, or through stunnel".to_owned(),
+                "a server that is not checked may be anybody's: leave `#insecure` out, and name the authority of a \
+                 private certificate with `frontier-ca`"
+                    .to_owned(),
             ));
         }
         let settings = TcpSettings::default().set_nodelay(true);
@@ -76,6 +109,9 @@ impl RedisFrontier {
             server: server.set_tcp_settings(settings),
             name: "crawl".to_owned(),
             lease: Duration::from_secs(30),
+            keep: Some(KEEP),
+            #[cfg(feature = "https")]
+            certificates: Certificates::default(),
             notice: Arc::new(|_| {}),
         })
     }
@@ -102,6 +138,56 @@ impl RedisFrontier {
     #[must_use]
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = time.clamp(Duration::from_secs(1), Duration::from_secs(3600));
+        self
+    }
+
+    /// Trusts the server if one of these certificates vouches for it, and no others: one or more in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when there are none in `pem`, or the URL is not `rediss://`.
+    #[cfg(feature = "https")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> io::Result<Self> {
+        self.wants_tls()?;
+        self.certificates.trust(pem.into())?;
+        Ok(self)
+    }
+
+    /// Shows the server this certificate, with what vouches for it behind it, and its private key, both in PEM. A
+    /// server of Redis that speaks TLS wants one unless it is told `tls-auth-clients no`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when there are none in them, or the URL is not `rediss://`.
+    #[cfg(feature = "https")]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> io::Result<Self> {
+        self.wants_tls()?;
+        self.certificates.show(certificate.into(), key.into())?;
+        Ok(self)
+    }
+
+    #[cfg(feature = "https")]
+    fn wants_tls(&self) -> io::Result<()> {
+        if matches!(self.server.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(());
+        }
+        let text = "certificates are for TLS: write rediss:// in the URL";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    }
+
+    /// For how long the server remembers a crawl in which nothing is left to do: a week by default, for ever with `None`.
+    /// A crawler that comes in this time ends at once, and whatever its seeds are it fetches nothing; after it, the
+    /// crawl begins anew.
+    ///
+    /// A crawl that was stopped, or has ended at a limit of pages, has something left to do, and is never forgotten.
+    #[must_use]
+    pub fn keep(mut self, time: Option<Duration>) -> Self {
+        // A hundred years are for ever to a server that counts milliseconds.
+        self.keep = time.filter(|time| time.as_secs() < 100 * 365 * 24 * 3600);
         self
     }
 
@@ -153,6 +239,9 @@ impl RedisFrontier {
             server: self.server.clone(),
             prefix: format!("heist:{{{}}}:", self.name),
             lease: self.lease,
+            keep: self.keep,
+            #[cfg(feature = "https")]
+            certificates: self.certificates.clone(),
             limits,
             connected: None,
         }
@@ -186,6 +275,9 @@ struct RedisRemote {
     server: ConnectionInfo,
     prefix: String,
     lease: Duration,
+    keep: Option<Duration>,
+    #[cfg(feature = "https")]
+    certificates: Certificates,
     limits: [i64; 4],
     connected: Option<Connected>,
 }
@@ -195,6 +287,7 @@ struct Connected {
     /// The names under which the server has the scripts.
     exchange: String,
     join: String,
+    fade: String,
 }
 
 impl RedisRemote {
@@ -210,13 +303,21 @@ impl RedisRemote {
     fn connect(&self) -> Result<Connected, Trouble> {
         // Soon enough that a lease survives one connection that leads nowhere.
         let patience = (self.lease / 4).min(Duration::from_secs(5));
-        let client = Client::open(self.server.clone()).map_err(|error| trouble(&error))?;
+        #[cfg(feature = "https")]
+        let client = self.certificates.client(&self.server);
+        #[cfg(not(feature = "https"))]
+        let client = Client::open(self.server.clone());
+        let client = client.map_err(|error| trouble(&error))?;
         let mut connection = client
             .get_connection_with_timeout(patience)
             .map_err(|error| trouble(&error))?;
         connection
             .set_read_timeout(Some(patience))
             .and_then(|()| connection.set_write_timeout(Some(patience)))
+            .map_err(|error| trouble(&error))?;
+        // Who is not let in may say little, and would hear that the scripts are too long.
+        redis::cmd("PING")
+            .query::<Value>(&mut connection)
             .map_err(|error| trouble(&error))?;
         let mut load = |script: &str| {
             let mut command = redis::cmd("SCRIPT");
@@ -225,11 +326,12 @@ impl RedisRemote {
                 .query::<String>(&mut connection)
                 .map_err(|error| trouble(&error))
         };
-        let (exchange, join) = (load(EXCHANGE)?, load(JOIN)?);
+        let (exchange, join, fade) = (load(EXCHANGE)?, load(JOIN)?, load(FADE)?);
         Ok(Connected {
             connection,
             exchange,
             join,
+            fade,
         })
     }
 
@@ -246,14 +348,53 @@ impl RedisRemote {
         for word in words {
             command.arg(&word[..]);
         }
-        let outcome = command
-            .query::<Value>(&mut connected.connection)
-            .map_err(|error| trouble(&error));
+        let outcome = command.query(&mut connected.connection);
+        self.note(outcome)
+    }
+
+    /// After trouble the next command has a connection of its own.
+    fn note<T>(&mut self, outcome: Result<T, RedisError>) -> Result<T, Trouble> {
+        let outcome = outcome.map_err(|error| trouble(&error));
         if matches!(outcome, Err(Trouble::Passing(_) | Trouble::Final(_))) {
             self.connected = None;
         }
         outcome
     }
+
+    /// Gives every key of the crawl the moment at which it is forgotten.
+    fn mark(&mut self, moment: &str) -> Result<(), Trouble> {
+        let mut cursor = 0u64;
+        loop {
+            let pattern = format!("{}*", literal(&self.prefix));
+            let connected = self.connection()?;
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(pattern);
+            scan.arg("COUNT").arg(KEYS_AT_A_TIME);
+            let found = scan.query::<(u64, Vec<Vec<u8>>)>(&mut connected.connection);
+            let (next, keys) = self.note(found)?;
+            for keys in keys.chunks(KEYS_AT_A_TIME) {
+                let words = [&[b"mark".to_vec(), moment.into()], keys].concat();
+                self.run(|connected| &connected.fade, &words)?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                let words = [b"end".to_vec(), moment.into()];
+                return self.run(|connected| &connected.fade, &words).map(|_| ());
+            }
+        }
+    }
+}
+
+/// The pattern of keys that matches a text and nothing else.
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '*' | '?' | '[' | ']' | '^' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
 }
 
 impl Remote for RedisRemote {
@@ -267,9 +408,34 @@ impl Remote for RedisRemote {
         ];
         words.extend(self.limits.iter().map(i64::to_string));
         let words: Vec<_> = words.into_iter().map(String::into_bytes).collect();
-        let answer = self.run(|connected| &connected.join, &words)?;
-        let (session, key) = redis::from_redis_value(answer).map_err(|_| nonsense())?;
-        Ok(Joined { session, key })
+        loop {
+            let answer = self.run(|connected| &connected.join, &words)?;
+            let (session, key, left): (u64, String, i64) =
+                redis::from_redis_value(answer).map_err(|_| nonsense())?;
+            if session > 0 {
+                let remembered_for = u64::try_from(left).ok().map(Duration::from_millis);
+                return Ok(Joined {
+                    session,
+                    key,
+                    remembered_for,
+                });
+            }
+            // Who was about to forget it has died.
+            self.mark(&key)?;
+        }
+    }
+
+    fn forget(&mut self) -> Result<(), Trouble> {
+        let Some(keep) = self.keep else {
+            return Ok(());
+        };
+        let words = [b"begin".to_vec(), keep.as_millis().to_string().into_bytes()];
+        let answer = self.run(|connected| &connected.fade, &words)?;
+        let moment: String = redis::from_redis_value(answer).map_err(|_| nonsense())?;
+        if moment == "0" {
+            return Ok(());
+        }
+        self.mark(&moment)
     }
 
     fn exchange(
@@ -298,6 +464,15 @@ fn uuid_like() -> String {
     use std::hash::{BuildHasher, RandomState};
     let bits = || RandomState::new().hash_one(std::process::id());
     format!("{:016x}{:016x}", bits(), bits())
+}
+
+/// What is behind an error. The library has it in an `Arc`, which is an error as well.
+pub(super) fn cause(error: &RedisError) -> Option<&(dyn std::error::Error + 'static)> {
+    let source = std::error::Error::source(error)?;
+    match source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        Some(shared) => Some(&**shared),
+        None => Some(source),
+    }
 }
 
 /// Whether to try again.
@@ -347,15 +522,25 @@ fn trouble(error: &RedisError) -> Trouble {
         ) => return passing(error.to_string()),
         _ => {}
     }
+    #[cfg(feature = "https")]
+    if let Some(error) = super::tls::explain(error) {
+        return Trouble::Final(error);
+    }
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
             refused("the server refuses the user or the password of the URL".to_owned())
         }
         ErrorKind::Io | ErrorKind::Parse => {
-            let source = std::error::Error::source(error)
-                .and_then(|source| source.downcast_ref::<io::Error>());
-            let kind = source.map_or(io::ErrorKind::Other, io::Error::kind);
-            Trouble::Passing(io::Error::new(kind, error.to_string()))
+            let kind = cause(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+            let kind = kind.map_or(io::ErrorKind::Other, io::Error::kind);
+            let text = match kind {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    "it does not answer in time; is that Redis, with TLS if the URL says so?"
+                        .to_owned()
+                }
+                _ => error.to_string(),
+            };
+            Trouble::Passing(io::Error::new(kind, text))
         }
         _ => Trouble::Final(io::Error::other(error.to_string())),
     }
@@ -372,13 +557,15 @@ mod tests {
             "127.0.0.1",
             "http://127.0.0.1/",
             "redis://secret@:x/",
-            "rediss://secret@host/",
+            "rediss://secret@host:x/",
         ] {
             let error = RedisFrontier::new(url).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             assert!(!error.to_string().contains("secret"), "{error}");
             assert!(error.to_string().contains("redis://"), "{error}");
         }
+        let error = RedisFrontier::new("rediss://secret@host/#insecure").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
         let frontier = RedisFrontier::new("redis://me:secret@host:7000/3").unwrap();
         let shown = format!("{frontier:?}");
         assert!(

@@ -14,6 +14,11 @@ pub(crate) struct Redis {
 impl Redis {
     /// `None`, with a line that says so, when Redis is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(more: &[&str]) -> Option<Self> {
         let installed = Command::new("redis-server")
             .arg("--version")
             .stdout(Stdio::null())
@@ -27,7 +32,7 @@ impl Redis {
             folder,
             child: None,
         };
-        redis.run(&[]);
+        redis.run(more);
         Some(redis)
     }
 
