@@ -1,8 +1,12 @@
 // The crawl of `run`, with net/http and the tokenizer of golang.org/x/net/html, as a program of that kind is usually
-// written: `crawl URL`. Prints the number of pages.
+// written, with the same work: robots.txt is followed, each page is a line of JSON, and a journal notes what was found
+// and done before the line is written. `crawl URL OUTPUT JOURNAL`, which prints the number of pages.
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +14,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/temoto/robotstxt"
 	"golang.org/x/net/html"
 )
 
@@ -47,45 +53,116 @@ func links(base *url.URL, body io.Reader) []string {
 	}
 }
 
+type record struct {
+	URL           string  `json:"url"`
+	Status        int     `json:"status"`
+	ContentLength int64   `json:"content_length"`
+	ElapsedMs     float64 `json:"elapsed_ms"`
+	Error         *string `json:"error"`
+	Depth         int     `json:"depth"`
+	Referrer      *string `json:"referrer"`
+	Redirect      *string `json:"redirect"`
+}
+
+type job struct {
+	address  string
+	depth    int
+	referrer *string
+}
+
+type counted struct {
+	io.Reader
+	bytes int64
+}
+
+func (reader *counted) Read(into []byte) (int, error) {
+	read, err := reader.Reader.Read(into)
+	reader.bytes += int64(read)
+	return read, err
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
 func main() {
 	start := os.Args[1]
+	output, err := os.Create(os.Args[2])
+	check(err)
+	lines := bufio.NewWriterSize(output, 64<<10)
+	journal, err := os.Create(os.Args[3])
+	check(err)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = fetches
 	client := &http.Client{Transport: transport}
+	answer, err := client.Get(start + "robots.txt")
+	check(err)
+	robots, err := robotstxt.FromResponse(answer)
+	check(err)
+	answer.Body.Close()
+	rules := robots.FindGroup("crawl")
 
 	var lock sync.Mutex
 	seen := map[string]bool{start: true}
 	pages := 0
 	// As long as it has to be: what waits is bounded by the site.
-	queue := make(chan string, 1<<20)
+	queue := make(chan job, 1<<20)
 	var open sync.WaitGroup
 	open.Add(1)
-	queue <- start
+	queue <- job{address: start}
 	for i := 0; i < fetches; i++ {
 		go func() {
-			for address := range queue {
-				base, _ := url.Parse(address)
-				if response, err := client.Get(address); err == nil {
-					found := links(base, response.Body)
-					io.Copy(io.Discard, response.Body)
+			for page := range queue {
+				base, _ := url.Parse(page.address)
+				begun := time.Now()
+				found := record{URL: page.address, Depth: page.depth, Referrer: page.referrer}
+				var targets []string
+				if response, err := client.Get(page.address); err == nil {
+					body := &counted{Reader: response.Body}
+					targets = links(base, body)
+					io.Copy(io.Discard, body)
 					response.Body.Close()
-					lock.Lock()
-					if response.StatusCode == 200 {
-						pages++
-					}
-					for _, link := range found {
-						if !seen[link] {
-							seen[link] = true
-							open.Add(1)
-							queue <- link
-						}
-					}
-					lock.Unlock()
+					found.Status, found.ContentLength = response.StatusCode, body.bytes
+				} else {
+					text := err.Error()
+					found.Error = &text
 				}
+				found.ElapsedMs = float64(time.Since(begun).Microseconds()) / 1000
+				line, err := json.Marshal(found)
+				check(err)
+				var note bytes.Buffer
+				lock.Lock()
+				if found.Status == 200 {
+					pages++
+				}
+				for _, link := range targets {
+					if seen[link] {
+						continue
+					}
+					seen[link] = true
+					if target, err := url.Parse(link); err != nil || !rules.Test(target.Path) {
+						continue
+					}
+					fmt.Fprintf(&note, "Q\t%s\t%d\t%s\n", link, page.depth+1, page.address)
+					open.Add(1)
+					queue <- job{link, page.depth + 1, &page.address}
+				}
+				note.WriteString("D\t")
+				note.Write(line)
+				note.WriteByte('\n')
+				_, err = journal.Write(note.Bytes())
+				check(err)
+				lines.Write(line)
+				lines.WriteByte('\n')
+				lock.Unlock()
 				open.Done()
 			}
 		}()
 	}
 	open.Wait()
+	check(lines.Flush())
 	fmt.Println(pages)
 }
