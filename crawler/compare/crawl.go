@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/temoto/robotstxt"
 	"golang.org/x/net/html"
 )
 
@@ -51,6 +50,37 @@ func links(base *url.URL, body io.Reader) []string {
 			}
 		}
 	}
+}
+
+// What robots.txt keeps everybody out of.
+func disallowed(answer *http.Response) []string {
+	var found []string
+	if answer.StatusCode != 200 {
+		return found
+	}
+	everybody := false
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "user-agent":
+			everybody = value == "*"
+		case "disallow":
+			if everybody && value != "" {
+				found = append(found, value)
+			}
+		}
+	}
+	return found
+}
+
+func startsWithAny(path string, prefixes []string) bool {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 type record struct {
@@ -100,10 +130,8 @@ func main() {
 	client := &http.Client{Transport: transport}
 	answer, err := client.Get(start + "robots.txt")
 	check(err)
-	robots, err := robotstxt.FromResponse(answer)
-	check(err)
+	forbidden := disallowed(answer)
 	answer.Body.Close()
-	rules := robots.FindGroup("crawl")
 
 	var lock sync.Mutex
 	seen := map[string]bool{start: true}
@@ -143,7 +171,7 @@ func main() {
 						continue
 					}
 					seen[link] = true
-					if target, err := url.Parse(link); err != nil || !rules.Test(target.Path) {
+					if target, err := url.Parse(link); err != nil || startsWithAny(target.Path, forbidden) {
 						continue
 					}
 					fmt.Fprintf(&note, "Q\t%s\t%d\t%s\n", link, page.depth+1, page.address)
