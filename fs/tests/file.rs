@@ -61,7 +61,7 @@ fn writes_of_several_slices_are_one() {
     });
 }
 
-/// Control: `poll_seek` with the position of the kernel instead of that behind what was put back.
+/// Control, tried: `poll_seek` with the position of the kernel instead of that behind what was put back.
 #[test]
 fn seeks_from_everywhere() {
     let folder = Folder::new();
@@ -118,7 +118,7 @@ fn seeks_from_everywhere() {
     });
 }
 
-/// Reads, writes and seeks by chance, beside a model. Control: a write that leaves the position where it was.
+/// Reads, writes and seeks by chance, beside a model. Control, tried: a write that leaves the position where it was.
 #[test]
 fn any_order_of_steps_is_as_in_a_vector() {
     let folder = Folder::new();
@@ -175,8 +175,8 @@ fn any_order_of_steps_is_as_in_a_vector() {
     });
 }
 
-/// Dropped after any number of polls a read has read nothing, and no byte is lost or comes twice. Control: a position that
-/// moves when the read is submitted.
+/// Dropped after any number of polls a read has read nothing, and no byte is lost or comes twice. Control, tried: a position
+/// that moves when the read is submitted.
 #[test]
 fn a_dropped_read_loses_no_position() {
     let folder = Folder::new();
@@ -216,8 +216,8 @@ fn a_dropped_read_loses_no_position() {
     });
 }
 
-/// A `write` that is dropped has written nothing; one that has returned is written. Control: `poll_write` that starts before
-/// the last write has ended (it panics).
+/// A `write` that is dropped has written nothing; one that has returned is written. Control, tried: `poll_write` that starts
+/// before the last write has ended (it panics).
 #[test]
 fn a_dropped_write_has_written_nothing() {
     let folder = Folder::new();

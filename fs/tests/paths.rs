@@ -54,7 +54,7 @@ fn whole_files() {
     });
 }
 
-/// A file that grows while it is read is read to its end. Control: an end after the first read.
+/// A file that grows while it is read is read to its end. Control, tried: an end after the first read.
 #[test]
 fn a_file_that_is_longer_than_it_says() {
     block_on(async {
@@ -147,8 +147,8 @@ fn directories_are_made_and_removed() {
     });
 }
 
-/// More entries than are read at a time, one after the other and as a stream, with calls that are dropped. Control: a
-/// `ReadDir` whose thread is forgotten by a dropped call.
+/// More entries than are read at a time, one after the other and as a stream, with calls that are dropped. Control,
+/// tried: with a `ReadDir` whose thread is forgotten by a dropped call it waits for ever.
 #[test]
 fn every_entry_comes_once() {
     let folder = Folder::new();

@@ -146,7 +146,7 @@ fn pipes_both_ways() {
     });
 }
 
-/// One that writes more than a pipe holds waits for its reader. Control: `wait_with_output` that waits before it reads.
+/// One that writes more than a pipe holds waits for its reader. Control, tried: `wait_with_output` that waits before it reads.
 #[test]
 fn large_outputs_and_closed_inputs() {
     block_on(async {
@@ -193,7 +193,7 @@ fn a_pipeline() {
     });
 }
 
-/// A wait that is dropped or cancelled loses nothing. Control: a wait that has the process for itself.
+/// A wait that is dropped or cancelled loses nothing. Control, tried: a wait that has the process for itself.
 #[test]
 fn a_wait_is_cancelled_and_begun_again() {
     block_on(async {
