@@ -276,8 +276,9 @@ impl<F: Future> Future for Catch<F> {
                 unwinding.get_or_insert_default().exit = Some(exit);
             }
         }
-        owner.register(cx.waker());
         let unwinding = unwinding.get_or_insert_default();
+        unwinding.begin(owner.node());
+        owner.register(cx.waker());
         drive(owner.node(), unwinding, &mut body, cx)
     }
 }

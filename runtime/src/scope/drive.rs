@@ -111,8 +111,8 @@ impl Grace {
 }
 
 /// What a round has shown.
-enum Verdict {
-    /// Something below goes on unwinding.
+pub(super) enum Verdict {
+    /// Something below goes on unwinding, or a cancel goes on spreading; whoever it is wakes the scope.
     Busy,
     /// Somebody in it was woken: another round may get further.
     Again,
@@ -120,29 +120,32 @@ enum Verdict {
 }
 
 /// What a round has shown; `cleanups` have their turn after it.
-fn judge(node: &NodeRef, cleanups: &[Cleanup]) -> Verdict {
+pub(super) fn judge(node: &NodeRef, cleanups: &[Cleanup]) -> Verdict {
     if node.is_busy() {
         if node.is_stalled(|child| cleanups.iter().any(|cleanup| cleanup.runs_in(child))) {
             return Verdict::Again;
         }
         return Verdict::Busy;
     }
-    if node.flags.get().was_hit() {
+    // Both bits of one moment: a cancel that has told the scope has hit it.
+    let flags = node.flags.get();
+    if flags.was_hit() {
         return Verdict::Again;
+    }
+    if flags.is_untold() {
+        return Verdict::Busy;
     }
     Verdict::Quiet
 }
 
-/// Polls the body of `node`, or what comes after it. The waker of `cx` is registered with the node. When
-/// it is ready, the node is closed.
+/// Polls the body of `node`, or what comes after it, in a poll that [`Unwinding::begin`] has begun. The waker of `cx`
+/// was registered with the node since. When it is ready, the node is closed.
 pub(crate) fn drive<B: Body>(
     node: &NodeRef,
     unwinding: &mut Unwinding<B::Output>,
     body: &mut B,
     cx: &mut Context<'_>,
 ) -> Poll<Exit<B::Output>> {
-    hold_current(&mut unwinding.token, Some(node));
-    node.flags.begin_poll();
     if !matches!(unwinding.grace, Grace::NotBegun) {
         unwinding.keep_time(node, cx);
     }
@@ -174,6 +177,13 @@ pub(crate) fn drive<B: Body>(
 }
 
 impl<T> Unwinding<T> {
+    /// A poll begins. Before the waker is registered: a wake that takes it away again then leaves a note that this
+    /// does not clear.
+    pub(crate) fn begin(&mut self, node: &NodeRef) {
+        hold_current(&mut self.token, Some(node));
+        node.flags.begin_poll();
+    }
+
     fn poll_body<B: Body<Output = T>>(
         &mut self,
         node: &NodeRef,
@@ -232,7 +242,8 @@ impl<T> Unwinding<T> {
                 self.rounds = 0;
                 true
             }
-            Verdict::Again if node.is_being_woken() => {
+            // What has not been polled yet may know better.
+            Verdict::Again | Verdict::Quiet if node.is_being_woken() => {
                 // Its thread may wait for this CPU.
                 crate::primitives::yield_now();
                 node.wake();

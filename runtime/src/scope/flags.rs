@@ -25,6 +25,8 @@
 //! - `BEGUN`: something was begun right below that has to unwind, since whoever polls the body has cleared
 //!   this last; see `watch`.
 //! - `CALLED`: a wake has used up the waker, and the next poll is to bring one. Changed under the lock.
+//! - `UNTOLD`: the cancel that has marked this scope, the first to do so, has yet to wake it, and may not have come to
+//!   all that is below. Set with the mark, and cleared by whoever has set it, between `HIT` and the call of the waker.
 
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::scope::Reason;
@@ -46,6 +48,7 @@ const HIT: u32 = 1 << 13;
 const BEGUN: u32 = 1 << 14;
 const USED: u32 = 1 << 15;
 const CALLED: u32 = 1 << 16;
+const UNTOLD: u32 = 1 << 17;
 const REASON_SHIFT: u32 = 24;
 
 /// What a scope is from birth on.
@@ -142,6 +145,10 @@ impl Snapshot {
         self.0 & CALLED != 0
     }
 
+    pub(crate) fn is_untold(self) -> bool {
+        self.0 & UNTOLD != 0
+    }
+
     pub(crate) fn has_begun(self) -> bool {
         self.0 & BEGUN != 0
     }
@@ -150,6 +157,15 @@ impl Snapshot {
     pub(crate) fn reason(self) -> Option<Reason> {
         self.is_own()
             .then(|| Reason::from_raw((self.0 >> REASON_SHIFT) as u8))
+    }
+}
+
+/// `UNTOLD` if a mark that is set now is the first one.
+fn untold_from(seen: u32) -> u32 {
+    if Snapshot(seen).is_cancelled() {
+        0
+    } else {
+        UNTOLD
     }
 }
 
@@ -181,19 +197,20 @@ impl Flags {
         Snapshot(self.0.fetch_and(!bits, Ordering::AcqRel))
     }
 
-    /// Returns whether this was the first cancellation of the scope itself.
-    pub(crate) fn cancel(&self, reason: Reason) -> bool {
+    /// The first cancellation of the scope itself. Returns how it was before; `None` if it is not the first.
+    pub(crate) fn cancel(&self, reason: Reason) -> Option<Snapshot> {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             if seen & (OWN | CLOSED) != 0 {
-                return false;
+                return None;
             }
-            let next = seen | OWN | (u32::from(reason.to_raw()) << REASON_SHIFT);
+            let reason = u32::from(reason.to_raw()) << REASON_SHIFT;
+            let next = seen | OWN | reason | untold_from(seen);
             match self
                 .0
                 .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) => return true,
+                Ok(_) => return Some(Snapshot(seen)),
                 Err(now) => seen = now,
             }
         }
@@ -202,6 +219,26 @@ impl Flags {
     /// Returns whether the scope was cancelled already, in one way or the other.
     pub(crate) fn inherit(&self) -> bool {
         self.set(INHERITED).is_cancelled()
+    }
+
+    /// The same for who is going to wake it.
+    pub(crate) fn inherit_untold(&self) -> bool {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = seen | INHERITED | untold_from(seen);
+            match self
+                .0
+                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return Snapshot(seen).is_cancelled(),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// It has been woken, and its waker is about to be called.
+    pub(crate) fn tell(&self) {
+        self.clear(UNTOLD);
     }
 
     pub(crate) fn disinherit(&self) {
@@ -265,9 +302,12 @@ impl Flags {
         self.clear(POLLED);
     }
 
-    /// Returns how it was before.
-    pub(crate) fn woken(&self) -> Snapshot {
-        self.set(WOKEN | HIT)
+    /// Woken, which uses up its waker if it is `called`. Returns how it was before.
+    ///
+    /// In one step, since a poll clears `WOKEN` before it looks whether it has to bring a waker: without one there is
+    /// a note.
+    pub(crate) fn woken(&self, called: bool) -> Snapshot {
+        self.set(WOKEN | HIT | if called { CALLED } else { 0 })
     }
 
     /// Something below was woken. Returns how it was before.
@@ -280,10 +320,9 @@ impl Flags {
         self.clear(HIT);
     }
 
-    pub(crate) fn set_called(&self, called: bool) {
-        if called {
-            self.set(CALLED);
-        } else if self.get().was_called() {
+    /// It has a waker again.
+    pub(crate) fn forget_call(&self) {
+        if self.get().was_called() {
             self.clear(CALLED);
         }
     }

@@ -7,6 +7,7 @@ use crate::primitives::model::{Flag, check_bounded};
 use crate::scope::Reason;
 use crate::scope::cleanup::BoxedCleanup;
 use crate::scope::current;
+use crate::scope::drive::{Unwinding, Verdict, judge};
 use crate::scope::flags::Kind;
 use crate::scope::node::NodeRef;
 use crate::scope::token::{Token, hold};
@@ -167,6 +168,69 @@ fn loom_wake_against_register() {
         owner.node().wake();
         assert!(flag.take(), "the waker was not stored again");
         assert!(owner.close());
+        assert!(parent.close());
+    });
+}
+
+/// A scope that its parent waits for is woken while it is polled, for the last time: the parent polls nothing below any
+/// more. Whatever became of that wake, it has left a note, or the next one is heard.
+///
+/// Control, tried: with `begin` after `register` neither is the case, and the parent waits for ever.
+#[test]
+fn loom_wake_against_the_last_poll() {
+    check_bounded(3, || {
+        let parent = scope(Kind::Plain);
+        parent.cancel(Reason::Explicit);
+        let (mut owner, _) = made_below(&parent);
+        let (flag, waker) = Flag::new();
+        let mut unwinding = Unwinding::<()>::default();
+        let mut poll = |owner: &mut Owner| {
+            let _around = current::enter(&parent);
+            unwinding.begin(owner.node());
+            owner.register(&waker);
+        };
+        poll(&mut owner);
+        let other = {
+            let node = owner.node().clone();
+            thread::spawn(move || node.wake())
+        };
+        poll(&mut owner);
+        other.join().expect("waker");
+        // What that has woken, if anything.
+        flag.take();
+        parent.begin_round();
+        let noted = parent.is_stalled(|_| false);
+        owner.node().wake();
+        assert!(noted || flag.take(), "a wake was missed");
+        drop(unwinding);
+        assert!(owner.close());
+        assert!(parent.close());
+    });
+}
+
+/// A cancel spreads while the scope has a round: it does not end before what is below was polled as cancelled.
+///
+/// Control, tried: if the cancel takes `UNTOLD` back before it has gone through the children, it ends over one.
+#[test]
+fn loom_round_against_cancel() {
+    check_bounded(3, || {
+        let parent = scope(Kind::Plain);
+        let (mut child, _flag) = made_below(&parent);
+        assert!(parent.flags.cancel(Reason::Explicit).is_some());
+        let canceller = {
+            let parent = parent.clone();
+            thread::spawn(move || parent.spread_cancel(true))
+        };
+        parent.begin_round();
+        let unwinds = child.node().flags.get().is_cancelled();
+        let ends = matches!(judge(&parent, &[]), Verdict::Quiet)
+            && !parent.is_being_woken()
+            && !parent.overtake_cancel();
+        assert!(unwinds || !ends, "it ends over one that has not unwound");
+        canceller.join().expect("canceller");
+        assert!(!parent.flags.get().is_untold());
+        assert!(!child.node().flags.get().is_untold());
+        assert!(child.close());
         assert!(parent.close());
     });
 }

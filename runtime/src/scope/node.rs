@@ -33,7 +33,7 @@ use std::time::Duration;
 use crate::primitives::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, MutexGuard, UnsafeCell};
 use crate::scope::cleanup::BoxedCleanup;
-use crate::scope::flags::{Flags, Kind};
+use crate::scope::flags::{Flags, Kind, Snapshot};
 use crate::task::TaskRef;
 use crate::time::Instant;
 
@@ -359,7 +359,7 @@ impl NodeRef {
     pub(super) fn replace_waker(&self, waker: Waker) -> Option<Waker> {
         let heap = self.heap()?;
         let _inner = self.lock();
-        self.flags.set_called(false);
+        self.flags.forget_call();
         // SAFETY: the lock of `inner` is held.
         heap.waker
             .with_mut(|place| unsafe { (*place).replace(waker) })
@@ -374,9 +374,20 @@ impl NodeRef {
 
     /// Wakes what was last polled here.
     pub(super) fn wake(&self) {
+        self.wake_and(|_| {});
+    }
+
+    /// Wakes what a cancel has marked, as the last thing that this cancel does with it.
+    pub(super) fn wake_untold(&self) {
+        self.wake_and(Flags::tell);
+    }
+
+    fn wake_and(&self, noted: impl FnOnce(&Flags)) {
         let _under_way = self.heap().map(UnderWay::begin);
-        self.note_woken();
-        if let Some(waker) = self.waker_to_call() {
+        let (before, waker) = self.take_for_wake();
+        noted(&self.flags);
+        self.note_above(before);
+        if let Some(waker) = waker {
             crate::panics::wake(waker);
         }
         if let Some(task) = self.task()
@@ -387,16 +398,16 @@ impl NodeRef {
         }
     }
 
-    /// The waker of what was last polled here, unless it was called since. It is taken, not cloned: a foreign
-    /// waker's clone is foreign code, and a waker that was called has done what it is there for.
-    fn waker_to_call(&self) -> Option<Waker> {
+    /// Notes that it is woken. Returns how it was before, and the waker of what was last polled here, unless it was
+    /// called since. It is taken, not cloned: a foreign waker's clone is foreign code, and a waker that was called
+    /// has done what it is there for.
+    fn take_for_wake(&self) -> (Snapshot, Option<Waker>) {
         if let Some(task) = self.task() {
-            return Some(task.waker());
+            return (self.flags.woken(false), Some(task.waker()));
         }
         let inner = self.lock();
-        let waker = self.take_waker(&inner)?;
-        self.flags.set_called(true);
-        Some(waker)
+        let waker = self.take_waker(&inner);
+        (self.flags.woken(waker.is_some()), waker)
     }
 
     /// Whether somebody who has noted that this was woken has not called its waker yet. Once it says no, what that

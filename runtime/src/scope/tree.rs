@@ -26,7 +26,7 @@ use std::task::Waker;
 use crate::primitives::atomic::Ordering;
 use crate::scope::cleanup::{self, BoxedCleanup};
 use crate::scope::current::Current;
-use crate::scope::flags::Kind;
+use crate::scope::flags::{Flags, Kind, Snapshot};
 use crate::scope::node::{NodeRef, Uncounted};
 use crate::scope::{Reason, Scope, current};
 use crate::task::inherit;
@@ -159,7 +159,7 @@ impl NodeRef {
         }
         // After the push, see the top.
         if parent.flags.get().is_cancelled() && !self.flags.get().is_shield() {
-            self.inherit_from(parent);
+            self.inherit_from(parent, Flags::inherit);
         }
     }
 
@@ -187,24 +187,27 @@ impl NodeRef {
     }
 
     /// Marks the scope if `parent` is still above it. Returns whether anything below is to be marked.
-    fn inherit_from(&self, parent: &Self) -> bool {
+    fn inherit_from(&self, parent: &Self, inherit: impl FnOnce(&Flags) -> bool) -> bool {
         let inner = self.lock();
         let is_child = inner.parent.as_ref().is_some_and(|now| now.is(parent));
-        is_child && !self.flags.inherit()
+        is_child && !inherit(&self.flags)
     }
 
     /// Cancels what runs in the scope and below. Returns whether this was the first time, on a scope that
     /// has not ended.
     pub(crate) fn cancel(&self, reason: Reason) -> bool {
-        if !self.flags.cancel(reason) {
+        let Some(before) = self.flags.cancel(reason) else {
             return false;
-        }
-        self.spread_cancel();
+        };
+        self.spread_cancel(!before.is_cancelled());
         true
     }
 
-    fn spread_cancel(&self) {
-        self.spread(|child, parent| !child.flags.get().is_shield() && child.inherit_from(parent));
+    /// `untold`: this is the cancel that has marked the scope itself.
+    pub(super) fn spread_cancel(&self, untold: bool) {
+        self.spread(untold, |child, parent| {
+            !child.flags.get().is_shield() && child.inherit_from(parent, Flags::inherit_untold)
+        });
     }
 
     /// Does what a cancel on another thread has not come to: marks and wakes what is below. Returns whether
@@ -216,7 +219,7 @@ impl NodeRef {
             behind |= !flags.is_shield() && !flags.is_cancelled() && !flags.is_closed();
         });
         if behind {
-            self.spread_cancel();
+            self.spread_cancel(false);
         }
         behind
     }
@@ -224,28 +227,40 @@ impl NodeRef {
     /// Has the body dropped as it is. Cleanup that awaits is skipped, and counted.
     pub(crate) fn abort(&self, reason: Reason) {
         self.flags.abort();
-        self.flags.cancel(reason);
+        let before = self.flags.cancel(reason);
+        let marked = before.is_some_and(|before| !before.is_cancelled());
+        if marked {
+            // Nothing below is marked that it would have to wait for.
+            self.flags.tell();
+        }
         // Also what is shielded, or was cancelled before, has to look.
-        self.spread(|_, _| true);
+        self.spread(false, |_, _| true);
     }
 
     /// Goes through everything below, further where `mark` says so, and wakes it.
-    fn spread(&self, mark: impl Fn(&Self, &Self) -> bool) {
+    fn spread(&self, untold: bool, mark: impl Fn(&Self, &Self) -> bool) {
         let mut seen = Vec::new();
-        let mut marked = vec![self.clone()];
-        while let Some(node) = marked.pop() {
+        let mut marked = vec![(self.clone(), untold)];
+        while let Some((node, untold)) = marked.pop() {
             let children = node.lock().children();
+            seen.push((node.clone(), untold));
             for child in children {
                 if mark(&child, &node) {
-                    marked.push(child);
+                    marked.push((child, true));
                 } else {
                     // A shield, or what was cancelled before: it must learn that its parent waits for it.
-                    seen.push(child);
+                    seen.push((child, false));
                 }
             }
-            seen.push(node);
         }
-        seen.iter().for_each(Self::wake);
+        // From below: a scope that is woken finds that what it polls knows, and has been woken.
+        for (node, untold) in seen.iter().rev() {
+            if *untold {
+                node.wake_untold();
+            } else {
+                node.wake();
+            }
+        }
     }
 
     /// Why the scope is being cancelled: its own reason, or that of the nearest above that has one.
@@ -415,13 +430,12 @@ impl NodeRef {
         self.busy.load(Ordering::Acquire) > 0
     }
 
-    /// Notes that what runs here was woken, also in the scopes around that are held up by it: one of them
-    /// may have been polled last with a waker that tells those further out nothing.
+    /// Notes that what runs here, which was as in `before`, was woken, in the scopes around that are held up by it:
+    /// one of them may have been polled last with a waker that tells those further out nothing.
     ///
     /// It ends at one that is marked already. Whoever marked that goes on from there, or it has been passed
     /// over in a round of its parent since, which then was marked for the next round.
-    pub(super) fn note_woken(&self) {
-        let mut before = self.flags.woken();
+    pub(super) fn note_above(&self, mut before: Snapshot) {
         let mut node = self.clone();
         while before.is_holding() && !before.was_woken() {
             let parent = node.lock().parent.clone();
@@ -452,15 +466,15 @@ impl NodeRef {
         stalled
     }
 
-    /// Whether a wake of something that holds this scope up is under way on another thread: it is noted already, and
-    /// who is to poll what was woken does not know yet.
+    /// Whether a wake of something right below, or of what holds this scope up, is under way on another thread: it is
+    /// noted already, and who is to poll what was woken does not know yet.
     pub(crate) fn is_being_woken(&self) -> bool {
         let mut above = vec![self.clone()];
         while let Some(node) = above.pop() {
             let mut found = false;
             node.lock().for_each_child(|child| {
+                found |= child.is_wake_under_way();
                 if child.flags.get().is_holding() {
-                    found |= child.is_wake_under_way();
                     above.push(child.clone());
                 }
             });

@@ -273,6 +273,7 @@ impl<F: Future> Typed<F> {
         if let Some(exit) = exit {
             unwinding.end_body(&mut body, exit);
         }
+        unwinding.begin(&task.scope());
         match drive(&task.scope(), unwinding, &mut body, cx) {
             Poll::Pending => {
                 if let Some(locals) = task.header().locals() {
