@@ -1,7 +1,7 @@
 //! What becomes of a crawl in Redis in which nothing is left to do.
 //!
 //! The negative controls: let `mark` in `redis.rs` look at the first part of the keys only; let `exchange.lua` take in
-//! what is found although the crawl is fading; let `join.lua` begin although the marking was not finished.
+//! what is found although the crawl is fading (tried); let `join.lua` begin although the marking was not finished.
 
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
