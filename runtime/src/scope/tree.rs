@@ -13,6 +13,13 @@
 //! lock and looks at its marks afterwards; the cancel marks first and then takes the waker under the lock. If the
 //! waker is gone, somebody has called it since, or is about to: then the scope is polled again, and stores another.
 //!
+//! # Why nothing is dropped that has not unwound
+//!
+//! A scope that is marked may be polled before the cancel has come to what is below. What is polled before it is marked
+//! unwinds nothing, holds no token, and looks as if it had nothing to clean up. So the scope that a cancel has marked is
+//! *untold* until that has gone through everything below, and does not end meanwhile. Then the cancel wakes all of
+//! them, from below, so that a scope which is told finds that whoever it polls knows.
+//!
 //! # Why no cleanup is lost
 //!
 //! A scope closes under its lock, and only when nothing is left to run. What comes later finds it closed and
