@@ -44,6 +44,8 @@ pub fn enter() {
         Some(("site", job)) => site::serve(job),
         #[cfg(feature = "http-clients")]
         Some(("web", job)) => http_server::child(job),
+        #[cfg(feature = "http-clients")]
+        Some(("load", job)) => http_server::run(job),
         _ => panic!("{VARIABLE} is set, but to nothing that is known here"),
     };
     if !answer.is_empty() {

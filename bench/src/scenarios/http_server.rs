@@ -34,7 +34,7 @@ const CONNECTIONS: usize = 64;
 const STREAMS: usize = 10;
 
 /// What the load generator speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Load {
     Wrk,
     H2load,
@@ -99,7 +99,7 @@ impl AnyScenario for HttpServer {
         let address = server.line("127.").expect("the server listens");
         let seconds = setup.scale.pick(3, 1);
         server.signal();
-        let told = self.load.run(&format!("http://{address}/"), seconds);
+        let told = self.load.start(&format!("http://{address}/"), seconds);
         let served: Served = serde_json::from_str(&server.answer()).expect("it tells its cost");
         let cost = served.cost;
         let requests = told.requests.max(1.0);
@@ -124,7 +124,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// What a load generator tells.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Told {
     requests: f64,
     rate: f64,
@@ -132,7 +132,35 @@ struct Told {
     p99: Option<f64>,
 }
 
+/// A run of a load generator.
+#[derive(Debug, Serialize, Deserialize)]
+struct Run {
+    load: Load,
+    url: String,
+    seconds: u32,
+}
+
+/// What the process does that [`Load::start`] starts.
+pub(crate) fn run(job: &str) -> String {
+    let run: Run = serde_json::from_str(job).expect("the parent writes a job");
+    let told = run.load.run(&run.url, run.seconds);
+    serde_json::to_string(&told).expect("it has only plain fields")
+}
+
 impl Load {
+    /// Runs the generator in a process of its own. What a runtime has left open in this one would count for it: its
+    /// connections fail when there is no room for their descriptors.
+    fn start(self, url: &str, seconds: u32) -> Told {
+        let run = Run {
+            load: self,
+            url: url.to_owned(),
+            seconds,
+        };
+        let job = serde_json::to_string(&run).expect("it has only plain fields");
+        let answer = Process::start(&format!("load {job}")).answer();
+        serde_json::from_str(&answer).expect("the process writes what it was told")
+    }
+
     /// Runs the generator, and checks that nothing has failed.
     fn run(self, url: &str, seconds: u32) -> Told {
         let mut command = match self {

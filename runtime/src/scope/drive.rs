@@ -12,8 +12,8 @@
 //! - UNWINDING: the body is polled, round after round, until nothing in it has anything left to do. Leaves
 //!   do not start; those in the kernel's hands, shields and scopes further down that still unwind hold
 //!   tokens. A round that ends with the body pending, no token out and nobody woken finds it *quiet*: every
-//!   future in it is parked for good, unless the cancel goes on spreading below (see `tree`). Then it is dropped, which runs the synchronous destructors of
-//!   everything between this scope and those below, which have ended.
+//!   future in it is parked for good, unless the cancel goes on spreading below (see `tree`). Then it is dropped, which
+//!   runs the synchronous destructors of everything between this scope and those below, which have ended.
 //! - CLEANING: the body is gone; cleanups that were adopted run, shielded.
 //!
 //! So the innermost scope ends first, and what is around it follows without any signal but its being polled.
