@@ -14,7 +14,7 @@ use crate::PageUrl;
 /// Jobs in memory unless told otherwise: some 30 MB.
 const IN_MEMORY: usize = 100_000;
 
-/// Jobs that are read from the disk at a time.
+/// Jobs that are read from the disk at a time, as far as there is room in memory.
 const REFILL: usize = 64;
 
 /// Breadth-first for every host; bounded in memory.
@@ -159,7 +159,9 @@ impl Frontier for QueueFrontier {
         if queue.head.is_empty()
             && let Some(spool) = &mut self.spool
         {
-            for at in queue.tail.drain(..queue.tail.len().min(REFILL)) {
+            let room = self.most_in_memory.saturating_sub(self.in_memory);
+            let count = queue.tail.len().min(room.clamp(1, REFILL));
+            for at in queue.tail.drain(..count) {
                 queue.head.push_back(spool.take(at)?);
                 self.in_memory += 1;
             }
@@ -233,7 +235,7 @@ mod tests {
                     Some(job(path)),
                     "{in_memory}"
                 );
-                assert!(frontier.in_memory <= in_memory.max(REFILL));
+                assert!(frontier.in_memory <= in_memory.max(1));
             }
             assert_eq!(frontier.pop(ORIGIN, 0).unwrap(), None);
             assert!(frontier.is_empty() && frontier.hosts.is_empty());
@@ -295,6 +297,24 @@ mod tests {
             .unwrap();
         let known = Job::seed("http://example.org/known".parse().unwrap());
         assert_eq!(frontier.offer(known).unwrap(), Offer::Known);
+        assert!(frontier.is_empty());
+    }
+
+    /// The negative control is to read as many jobs as there are to a batch, whatever there is in memory.
+    #[test]
+    fn pages_of_many_hosts_that_come_back_from_the_disk_keep_to_the_memory() {
+        let mut frontier = QueueFrontier::new().in_memory(300);
+        let origin = |host: u32| format!("http://{host}.example.org");
+        for page in 0..20_000 {
+            let url = format!("{}/{page}", origin(page % 100));
+            let job = Job::seed(url.parse().unwrap());
+            assert_eq!(frontier.offer(job).unwrap(), Offer::Queued);
+        }
+        for page in 0..20_000 {
+            let job = frontier.pop(&origin(page % 100), 0).unwrap().unwrap();
+            assert!(job.url.as_str().ends_with(&format!("/{page}")));
+            assert!(frontier.in_memory <= 300 + 1, "{}", frontier.in_memory);
+        }
         assert!(frontier.is_empty());
     }
 
