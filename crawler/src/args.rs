@@ -212,8 +212,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub warc: Option<PathBuf>,
 
-    /// Share the crawl with other machines: `redis://host:port/database`, `rediss://` for TLS, `redis+unix:///path`, or
-    /// `env:VAR`
+    /// Share the crawl with other machines, through a Redis server
+    ///
+    /// `redis://host:port/database`, `rediss://` for TLS, `redis+unix:///path`, or `env:VAR` for one that is in VAR.
     #[cfg(feature = "redis")]
     #[arg(long, value_name = "URL", value_parser = frontier, requires = "urls", conflicts_with = "journal",
           help_heading = "Many machines")]
