@@ -111,6 +111,8 @@ fn requests_of_every_kind_arrive_as_they_were_meant() {
         assert_eq!(echo.headers["Transfer-Encoding"], "chunked");
         let response = client.delete(server.url("/delete")).send().await.unwrap();
         assert_eq!(response.status(), 200);
+        // Its connection is free again when all of it was read.
+        response.bytes().await.unwrap();
         for status in [204, 304, 404, 418, 500] {
             let url = server.url(&format!("/status/{status}"));
             let response = client.get(url).send().await.unwrap();
