@@ -213,7 +213,9 @@ impl NodeRef {
     /// `untold`: this is the cancel that has marked the scope itself.
     pub(super) fn spread_cancel(&self, untold: bool) {
         self.spread(untold, |child, parent| {
-            !child.flags.get().is_shield() && child.inherit_from(parent, Flags::inherit_untold)
+            let marked =
+                !child.flags.get().is_shield() && child.inherit_from(parent, Flags::inherit_untold);
+            marked.then_some(true)
         });
     }
 
@@ -235,28 +237,24 @@ impl NodeRef {
     pub(crate) fn abort(&self, reason: Reason) {
         self.flags.abort();
         let before = self.flags.cancel(reason);
-        let marked = before.is_some_and(|before| !before.is_cancelled());
-        if marked {
-            // Nothing below is marked that it would have to wait for.
-            self.flags.tell();
-        }
-        // Also what is shielded, or was cancelled before, has to look.
-        self.spread(false, |_, _| true);
+        let untold = before.is_some_and(|before| !before.is_cancelled());
+        // Also what is shielded, or was cancelled before, has to look. It finds the mark above, and has none to be told of.
+        self.spread(untold, |_, _| Some(false));
     }
 
-    /// Goes through everything below, further where `mark` says so, and wakes it.
-    fn spread(&self, untold: bool, mark: impl Fn(&Self, &Self) -> bool) {
+    /// Goes through everything below, further where `mark` says something, and wakes it. What that says is whether it has
+    /// left the child untold; `untold`, whether the caller has left this scope so.
+    fn spread(&self, untold: bool, mark: impl Fn(&Self, &Self) -> Option<bool>) {
         let mut seen = Vec::new();
         let mut marked = vec![(self.clone(), untold)];
         while let Some((node, untold)) = marked.pop() {
             let children = node.lock().children();
             seen.push((node.clone(), untold));
             for child in children {
-                if mark(&child, &node) {
-                    marked.push((child, true));
-                } else {
+                match mark(&child, &node) {
+                    Some(untold) => marked.push((child, untold)),
                     // A shield, or what was cancelled before: it must learn that its parent waits for it.
-                    seen.push((child, false));
+                    None => seen.push((child, false)),
                 }
             }
         }
@@ -476,19 +474,24 @@ impl NodeRef {
     /// Whether a wake of something right below, or of what holds this scope up, is under way on another thread: it is
     /// noted already, and who is to poll what was woken does not know yet.
     pub(crate) fn is_being_woken(&self) -> bool {
-        let mut above = vec![self.clone()];
-        while let Some(node) = above.pop() {
-            let mut found = false;
-            node.lock().for_each_child(|child| {
-                found |= child.is_wake_under_way();
-                if child.flags.get().is_holding() {
-                    above.push(child.clone());
-                }
-            });
-            if found {
-                return true;
-            }
+        // Mostly nothing holds it up, and then nothing is allocated.
+        let mut holding = Vec::new();
+        let mut found = self.looks_woken(&mut holding);
+        while !found && let Some(node) = holding.pop() {
+            found = node.looks_woken(&mut holding);
         }
-        false
+        found
+    }
+
+    /// Whether the wake of a child is under way. Adds those that hold this scope up to `holding`.
+    fn looks_woken(&self, holding: &mut Vec<Self>) -> bool {
+        let mut found = false;
+        self.lock().for_each_child(|child| {
+            found |= child.is_wake_under_way();
+            if child.flags.get().is_holding() {
+                holding.push(child.clone());
+            }
+        });
+        found
     }
 }
