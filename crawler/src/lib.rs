@@ -105,6 +105,8 @@ mod signals;
 mod config;
 mod args;
 mod program;
+#[cfg(test)]
+mod random;
 
 pub use self::args::Args;
 pub use self::crawler::{Crawler, StopHandle};

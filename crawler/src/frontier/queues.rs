@@ -206,6 +206,7 @@ impl Frontier for QueueFrontier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::numbers;
 
     const ORIGIN: &str = "http://example.org";
 
@@ -249,13 +250,11 @@ mod tests {
     #[test]
     fn the_order_holds_while_pages_come_and_go() {
         let mut frontier = QueueFrontier::new().in_memory(10);
-        let (mut offered, mut popped, mut state) = (0, 0, 1u64);
+        let mut next = numbers();
+        let (mut offered, mut popped) = (0, 0);
         while popped < 20_000 {
-            state = state
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            let burst = (state >> 33) as u32 % 200;
-            if state >> 63 == 0 || offered == popped {
+            let burst = next(200) as u32;
+            if next(2) == 0 || offered == popped {
                 for _ in 0..burst {
                     let _ = frontier.offer(job(offered)).unwrap();
                     offered += 1;

@@ -6,10 +6,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `elements` | which elements matter, and how |
+//! | `attributes` | what their tags say |
 //! | `tags` | finds their tags |
 //! | `resolve` | what an address on the page means |
 
 mod elements;
+mod attributes;
 mod tags;
 mod resolve;
 
@@ -21,9 +23,10 @@ use std::sync::Arc;
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8};
 use url::Url;
 
+use self::attributes::{Attribute, Tag};
 use self::elements::Kind;
 use self::resolve::Base;
-use self::tags::{Attribute, Tag, Tags};
+use self::tags::Tags;
 use crate::PageUrl;
 
 /// Bytes that the addresses of one page may take: more than a hundred thousand of them.

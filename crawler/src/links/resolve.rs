@@ -74,6 +74,7 @@ fn leave_folder(text: &mut String, root: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::numbers;
 
     /// The negative control: let `leave_folder` forget the root.
     #[test]
@@ -89,13 +90,7 @@ mod tests {
         let pieces = [
             "a", "..", ".", "/", "x.html", "...", "-~_", "?q", "%41", "b:", "#f", "A", " ", "\\",
         ];
-        let mut state = 1u64;
-        let mut next = |below: usize| {
-            state = state
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            (state >> 33) as usize % below
-        };
+        let mut next = numbers();
         let mut short = 0;
         for base in bases {
             let base = Base::new(Url::parse(base).unwrap());

@@ -9,8 +9,10 @@ use std::path::Path;
 use lol_html::html_content::Element;
 use lol_html::{element, rewrite_str};
 
+use super::attributes::Attribute;
 use super::elements::Kind;
-use super::tags::{Attribute, Tags};
+use super::tags::Tags;
+use crate::random::numbers;
 
 /// A tag: the address that it has, or `content`.
 fn tags(html: &[u8], chunk: usize) -> Vec<String> {
@@ -280,13 +282,7 @@ fn any_mixture_is_read_as_another_parser_does() {
         "<svg>",
         "</svg>",
     ];
-    let mut state = 1u64;
-    let mut next = |below: usize| {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (state >> 33) as usize % below
-    };
+    let mut next = numbers();
     let mut found = 0;
     for _ in 0..20_000 {
         let html: String = (0..next(25)).map(|_| PIECES[next(PIECES.len())]).collect();

@@ -267,16 +267,10 @@ mod tests {
 
     #[test]
     fn whatever_the_bytes_are_it_ends() {
-        let mut state = 1u64;
+        let letters = b"user-agent:disallow: allow*$/\n\r#\xff\x00 ";
+        let mut next = crate::random::numbers();
         for _ in 0..2000 {
-            let bytes: Vec<u8> = (0..200)
-                .map(|_| {
-                    state = state
-                        .wrapping_mul(6364136223846793005)
-                        .wrapping_add(1442695040888963407);
-                    b"user-agent:disallow: allow*$/\n\r#\xff\x00 "[(state >> 33) as usize % 35]
-                })
-                .collect();
+            let bytes: Vec<u8> = (0..200).map(|_| letters[next(letters.len())]).collect();
             let _ = Robots::parse(&bytes, "user").allows("/user");
         }
         assert!(Robots::parse(b"", "x").allows("/"));

@@ -1,5 +1,7 @@
 //! The command line of `heist-crawl`.
 
+mod values;
+
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -12,9 +14,11 @@ use http::{HeaderName, HeaderValue};
 #[cfg(feature = "redis")]
 use crate::RedisFrontier;
 use crate::{DelayRange, PageUrl, Reach, config, options};
-
-/// Longest time that a page may be given.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+use values::{
+    bytes, cookie, count, header, header_line, long_seconds, pattern, pause, seconds, user,
+};
+#[cfg(feature = "redis")]
+use values::{frontier, keep, lease};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -357,155 +361,6 @@ fn reason(error: &clap::Error) -> String {
         .to_owned()
 }
 
-/// Of things that cost memory each: a slip of the hand should not ask for billions.
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err("it must be a number from 1 to 1000000".to_owned()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no number of seconds"))?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
-        _ => Err("the time must be more than zero and at most a day".to_owned()),
-    }
-}
-
-fn header(text: &str) -> Result<String, String> {
-    match http::HeaderValue::from_str(text) {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err("it must be one line of visible characters".to_owned()),
-    }
-}
-
-#[cfg(feature = "redis")]
-fn frontier(text: &str) -> Result<RedisFrontier, String> {
-    let url = match text.strip_prefix("env:") {
-        Some(name) => std::env::var(name)
-            .map_err(|_| format!("the environment has no variable `{name}` of text"))?,
-        None => text.to_owned(),
-    };
-    RedisFrontier::new(&url).map_err(|error| error.to_string())
-}
-
-#[cfg(feature = "redis")]
-fn lease(text: &str) -> Result<Duration, String> {
-    match seconds(text) {
-        Ok(time) if (1..=3600).contains(&time.as_secs()) => Ok(time),
-        _ => Err("the time must be from 1 second to an hour".to_owned()),
-    }
-}
-
-#[cfg(feature = "redis")]
-fn keep(text: &str) -> Result<Duration, String> {
-    if text == "forever" {
-        return Ok(Duration::MAX);
-    }
-    let time = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.ok_or_else(|| "it must be a number of seconds, or `forever`".to_owned())
-}
-
-/// A time between two requests, which may be none.
-fn pause(text: &str) -> Result<Duration, String> {
-    if text.parse() == Ok(0.0) {
-        Ok(Duration::ZERO)
-    } else {
-        seconds(text)
-    }
-}
-
-/// The time of a whole crawl.
-fn long_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no number of seconds"))?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("the time must be more than zero".to_owned()),
-    }
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 1 << 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 1 << 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok().filter(|&number| number > 0);
-    let bytes = number.and_then(|number| number.checked_mul(unit));
-    bytes.ok_or_else(|| "it must be a number of bytes such as 500, 64K, 10M or 2G".to_owned())
-}
-
-fn pattern(text: &str) -> Result<String, String> {
-    regex::Regex::new(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
-}
-
-fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("it must be written as `Name: value`")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{}` is no name of a header", name.trim()))?;
-    let value = value
-        .trim()
-        .parse()
-        .map_err(|_| "the value must be one line of visible characters".to_owned())?;
-    Ok((name, value))
-}
-
-fn cookie(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        Some((name, _)) if !name.is_empty() && !text.contains([';', '\r', '\n']) => {
-            Ok(text.to_owned())
-        }
-        _ => Err("it must be written as `name=value`".to_owned()),
-    }
-}
-
-/// The value of `Authorization` for a user and a password (RFC 7617).
-fn user(text: &str) -> Result<HeaderValue, String> {
-    let text = match text.strip_prefix("env:") {
-        Some(name) => std::env::var(name)
-            .map_err(|_| format!("there is no variable `{name}` that is text"))?,
-        None => text.to_owned(),
-    };
-    if !text.contains(':') {
-        return Err("it must be written as `user:password`".to_owned());
-    }
-    let mut value = HeaderValue::try_from(format!("Basic {}", base64(text.as_bytes())))
-        .map_err(|error| error.to_string())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = group
-            .iter()
-            .fold(0u32, |bits, &byte| bits << 8 | u32::from(byte))
-            << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = char::from(LETTERS[(bits >> (18 - 6 * place) & 63) as usize]);
-            text.push(if place <= group.len() { letter } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -565,8 +420,6 @@ mod tests {
                 .unwrap();
         assert_eq!(args.header[0].1, "b:c");
         assert_eq!(args.user.unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        let texts = ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes()));
-        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
     }
 
     #[test]
