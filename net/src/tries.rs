@@ -190,6 +190,79 @@ macro_rules! into_std {
     };
 }
 
+/// The methods of the datagram socket `$type`, whose field `fd` is shared, that receive into buffers that grow: `$receive`
+/// appends a datagram to a vector, of at most `$longest` bytes, and yields the sender's address.
+macro_rules! grow {
+    ($type:ty, $address:ty, $longest:expr, $owned:literal, |$fd:ident, $datagram:ident| $receive:block) => {
+        /// # Receiving into buffers that grow
+        ///
+        #[doc = concat!("The datagram is copied once; [`recv_owned`](Self::recv_owned) copies nothing", $owned, ".")]
+        impl $type {
+            /// Waits for a datagram and appends it to `into`. Yields how many bytes; what `into` has no room for is lost.
+            ///
+            /// # Errors
+            ///
+            /// As for [`recv`](Self::recv).
+            ///
+            /// # Cancel safety
+            ///
+            /// Loses nothing: a datagram is taken only by a call that returns it.
+            pub async fn recv_buf<B: ::bytes::BufMut + Send>(
+                &self,
+                into: &mut B,
+            ) -> ::std::io::Result<usize> {
+                $crate::ready::when(&self.fd, $crate::ready::READABLE, |_| self.try_recv_buf(into)).await
+            }
+
+            /// As [`recv_buf`](Self::recv_buf), of what is there.
+            ///
+            /// # Errors
+            ///
+            /// `WouldBlock` when there is nothing, and those of [`recv`](Self::recv).
+            pub fn try_recv_buf<B: ::bytes::BufMut>(&self, into: &mut B) -> ::std::io::Result<usize> {
+                let mut datagram = $crate::tries::datagram_for(into, $longest);
+                ::heist_runtime::ops::recv_now(&self.fd, &mut datagram, 0)?;
+                Ok($crate::tries::put(&datagram, into))
+            }
+
+            /// As [`recv_buf`](Self::recv_buf), with the address of the sender.
+            ///
+            /// # Errors
+            ///
+            /// As for [`recv_from`](Self::recv_from).
+            ///
+            /// # Cancel safety
+            ///
+            /// Loses nothing: a datagram is taken only by a call that returns it.
+            pub async fn recv_buf_from<B: ::bytes::BufMut + Send>(
+                &self,
+                into: &mut B,
+            ) -> ::std::io::Result<(usize, $address)> {
+                $crate::ready::when(&self.fd, $crate::ready::READABLE, |_| {
+                    self.try_recv_buf_from(into)
+                })
+                .await
+            }
+
+            /// As [`recv_buf_from`](Self::recv_buf_from), of what is there.
+            ///
+            /// # Errors
+            ///
+            /// `WouldBlock` when there is nothing, and those of [`recv_from`](Self::recv_from).
+            pub fn try_recv_buf_from<B: ::bytes::BufMut>(
+                &self,
+                into: &mut B,
+            ) -> ::std::io::Result<(usize, $address)> {
+                let receive = |$fd: &::heist_runtime::ops::SharedFd, $datagram: &mut Vec<u8>| $receive;
+                let mut datagram = $crate::tries::datagram_for(into, $longest);
+                let from: ::std::io::Result<$address> = receive(&self.fd, &mut datagram);
+                let from = from?;
+                Ok(($crate::tries::put(&datagram, into), from))
+            }
+        }
+    };
+}
+
 /// The methods of the datagram socket `$type`, whose field `fd` is shared, that have others call.
 macro_rules! own_calls {
     ($type:ty) => {
@@ -264,4 +337,4 @@ pub(crate) fn put<B: bytes::BufMut>(datagram: &[u8], into: &mut B) -> usize {
     length
 }
 
-pub(crate) use {into_std, own_calls, read_now, readable, write_now};
+pub(crate) use {grow, into_std, own_calls, read_now, readable, write_now};

@@ -1,7 +1,5 @@
 //! UDP through the public API.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::io::ErrorKind;
@@ -9,25 +7,17 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Random, on_all, pause, polled};
+use common::{Random, on_all, pause, polled, udp_pair};
 use heist_net::UdpSocket;
 use heist_runtime::ops::{self, SharedFd};
 use heist_runtime::spawn;
-
-async fn pair() -> (UdpSocket, UdpSocket) {
-    let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    one.connect(other.local_addr().unwrap()).await.unwrap();
-    other.connect(one.local_addr().unwrap()).await.unwrap();
-    (one, other)
-}
 
 #[test]
 fn ten_thousand_datagrams_are_exchanged() {
     const COUNT: u32 = 10_000;
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let echo = spawn(async move {
                 let mut buffer = [0; 64];
                 for _ in 0..COUNT {
@@ -61,7 +51,7 @@ fn a_dropped_receive_loses_no_datagram() {
     const COUNT: u64 = 2_000;
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let received = Arc::new(AtomicU64::new(0));
             let sender = spawn({
                 let received = received.clone();
@@ -118,7 +108,7 @@ fn a_dropped_receive_loses_no_datagram() {
 #[test]
 fn one_shot_operation_loses_what_this_keeps() {
     heist_runtime::block_on(async {
-        let (one, other) = pair().await;
+        let (one, other) = udp_pair().await;
         let shared = SharedFd::from(std::os::fd::OwnedFd::from(other.into_std().unwrap()));
         let duplicate = std::os::fd::AsFd::as_fd(&shared).try_clone_to_owned();
         let other = UdpSocket::from_std(duplicate.unwrap().into()).unwrap();
@@ -146,7 +136,7 @@ fn one_shot_operation_loses_what_this_keeps() {
 fn a_cancelled_task_leaves_the_datagrams_to_others() {
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let other = Arc::new(other);
             for _ in 0..50 {
                 let waiting = spawn({
@@ -172,7 +162,7 @@ fn tasks_that_share_a_socket_get_each_datagram_once() {
     const COUNT: usize = 400;
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let other = Arc::new(other);
             let tasks: Vec<_> = (0..4)
                 .map(|_| {
@@ -339,7 +329,7 @@ fn a_multicast_datagram_arrives_until_the_group_is_left() {
 #[test]
 fn sockets_go_to_the_standard_library_and_back() {
     heist_runtime::block_on(async {
-        let (one, other) = pair().await;
+        let (one, other) = udp_pair().await;
         let mut buffer = [0; 8];
         // A wait that was dropped a moment ago does not keep the socket.
         assert!(polled(0, other.recv(&mut buffer)).await.is_none());

@@ -1,22 +1,12 @@
 //! Many datagrams in one system call, over loopback, whose device segments whatever it is given.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::io::ErrorKind;
 
-use common::on_all;
+use common::{on_all, udp_pair};
 use heist_net::UdpSocket;
 use heist_runtime::spawn;
-
-async fn pair() -> (UdpSocket, UdpSocket) {
-    let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    one.connect(other.local_addr().unwrap()).await.unwrap();
-    other.connect(one.local_addr().unwrap()).await.unwrap();
-    (one, other)
-}
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
@@ -28,7 +18,7 @@ fn pattern(length: usize) -> Vec<u8> {
 fn one_call_sends_many_datagrams() {
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let bytes = pattern(40 * 500 + 123);
             let sent = one.send_segments(&bytes, 500).await.unwrap();
             assert_eq!(sent, bytes.len());
@@ -53,7 +43,7 @@ fn one_call_sends_many_datagrams() {
 fn datagrams_are_received_together() {
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             if let Err(error) = other.set_gro(true) {
                 eprintln!("skipped: the kernel does not put datagrams together: {error}");
                 return;
@@ -90,7 +80,7 @@ fn a_megabyte_goes_in_batches() {
     const SEGMENT: usize = 1200;
     on_all(|runtime| {
         runtime.block_on(async {
-            let (one, other) = pair().await;
+            let (one, other) = udp_pair().await;
             let _ = other.set_gro(true);
             let bytes = pattern(1 << 20);
             let expected = bytes.clone();

@@ -60,7 +60,7 @@ use ::hyper::rt::{Read, ReadBuf, Write};
 use ::hyper::upgrade as theirs;
 
 use super::stream::Transport;
-use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Compat, Unread};
+use crate::io::{AsyncRead, AsyncWrite, BufReader, Compat, Unread, read_through, write_behind};
 use crate::{RecvBuf, TcpStream, UnixStream};
 
 /// What is read at a time from a connection that is known by hyper's traits only.
@@ -104,8 +104,7 @@ impl Future for OnUpgrade {
 /// limits of time no longer concern it, and its shutdown neither waits for it nor cancels it. Until it is dropped it counts
 /// as open, and under [`max_connections`](super::Serve::max_connections).
 pub struct Upgraded {
-    stream: Box<dyn Duplex>,
-    unread: Unread,
+    stream: BufReader<Box<dyn Duplex>>,
 }
 
 trait Duplex: AsyncRead + AsyncWrite {}
@@ -128,12 +127,12 @@ impl From<theirs::Upgraded> for Upgraded {
             Ok(this) => return this,
             Err(upgraded) => upgraded,
         };
-        Self {
-            stream: Box::new(Foreign {
-                inner: upgraded,
-                unread: Unread::new(),
-            }),
+        let stream = Foreign {
+            inner: upgraded,
             unread: Unread::new(),
+        };
+        Self {
+            stream: BufReader::new(Box::new(stream)),
         }
     }
 }
@@ -144,76 +143,22 @@ where
     T: AsyncRead + AsyncWrite + 'static,
 {
     let parts = upgraded.downcast::<Compat<T>>()?;
-    let mut unread = Unread::new();
-    unread.put_back(Vec::from(parts.read_buf).into());
-    Ok(Upgraded {
-        stream: Box::new(parts.io.into_inner()),
-        unread,
-    })
+    let stream: Box<dyn Duplex> = Box::new(parts.io.into_inner());
+    let mut stream = BufReader::new(stream);
+    stream.unread(Vec::from(parts.read_buf).into());
+    Ok(Upgraded { stream })
 }
 
-impl AsyncRead for Upgraded {
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
-        match self.unread.take() {
-            Some(bytes) => Poll::Ready(Ok(Some(bytes))),
-            None => self.stream.poll_recv(cx),
-        }
-    }
-
-    fn unread(&mut self, bytes: RecvBuf) {
-        self.unread.put_back(bytes);
-    }
-}
-
-impl AsyncBufRead for Upgraded {
-    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.unread.is_empty()
-            && let Some(bytes) = ready!(self.stream.poll_recv(cx))?
-        {
-            self.unread.put_back(bytes);
-        }
-        Poll::Ready(Ok(&self.unread))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.unread.consume(count);
-    }
-}
+read_through!(Upgraded, stream);
 
 impl AsyncWrite for Upgraded {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_flush(cx)
-    }
-
-    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_start_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_shutdown(cx)
-    }
+    write_behind!(self => self.stream);
 }
 
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgraded")
-            .field("unread", &self.unread.len())
+            .field("unread", &self.stream.buffer().len())
             .finish_non_exhaustive()
     }
 }

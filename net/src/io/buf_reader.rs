@@ -1,9 +1,9 @@
 //! A reader with a look ahead.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, Unread};
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, Unread, write_behind};
 use crate::RecvBuf;
 
 /// Makes any reader one whose next bytes can be looked at, as lines need it.
@@ -88,31 +88,5 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
 
 /// Written through to what it reads from.
 impl<R: AsyncWrite> AsyncWrite for BufReader<R> {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_flush(cx)
-    }
-
-    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_start_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_shutdown(cx)
-    }
+    write_behind!(self => self.inner);
 }

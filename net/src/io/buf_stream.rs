@@ -1,9 +1,9 @@
 //! Both directions with a buffer.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::task::{Context, Poll};
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter};
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter, write_behind};
 
 /// [`BufReader`] and [`BufWriter`] in one, for what is both a reader and a writer.
 #[derive(Debug)]
@@ -68,31 +68,5 @@ impl<S: AsyncRead + AsyncWrite> AsyncBufRead for BufStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> AsyncWrite for BufStream<S> {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_flush(cx)
-    }
-
-    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_start_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_shutdown(cx)
-    }
+    write_behind!(self => self.inner);
 }

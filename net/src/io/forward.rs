@@ -1,6 +1,6 @@
 //! Readers and writers behind references, boxes and fields.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::task::{Context, Poll};
 
 use super::{AsyncBufRead, AsyncRead, AsyncWrite};
@@ -54,48 +54,48 @@ impl<T: AsyncBufRead + ?Sized> AsyncBufRead for Box<T> {
     }
 }
 
-/// The methods that also a `dyn AsyncWrite` has, through `**self`.
+/// The methods that also a `dyn AsyncWrite` has, by another writer.
 macro_rules! write_behind {
-    () => {
-        fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            (**self).poll_write(cx, bytes)
+    ($self:ident => $writer:expr) => {
+        fn poll_write(&mut $self, cx: &mut ::std::task::Context<'_>, bytes: &[u8]) -> ::std::task::Poll<::std::io::Result<usize>> {
+            $writer.poll_write(cx, bytes)
         }
 
         fn poll_write_vectored(
-            &mut self,
-            cx: &mut Context<'_>,
-            parts: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            (**self).poll_write_vectored(cx, parts)
+            &mut $self,
+            cx: &mut ::std::task::Context<'_>,
+            parts: &[::std::io::IoSlice<'_>],
+        ) -> ::std::task::Poll<::std::io::Result<usize>> {
+            $writer.poll_write_vectored(cx, parts)
         }
 
-        fn is_write_vectored(&self) -> bool {
-            (**self).is_write_vectored()
+        fn is_write_vectored(&$self) -> bool {
+            $writer.is_write_vectored()
         }
 
-        fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            (**self).poll_flush(cx)
+        fn poll_flush(&mut $self, cx: &mut ::std::task::Context<'_>) -> ::std::task::Poll<::std::io::Result<()>> {
+            $writer.poll_flush(cx)
         }
 
-        fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            (**self).poll_start_flush(cx)
+        fn poll_start_flush(&mut $self, cx: &mut ::std::task::Context<'_>) -> ::std::task::Poll<::std::io::Result<()>> {
+            $writer.poll_start_flush(cx)
         }
 
-        fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            (**self).poll_shutdown(cx)
+        fn poll_shutdown(&mut $self, cx: &mut ::std::task::Context<'_>) -> ::std::task::Poll<::std::io::Result<()>> {
+            $writer.poll_shutdown(cx)
         }
     };
 }
 
 impl<T: AsyncWrite + ?Sized> AsyncWrite for &mut T {
-    write_behind!();
+    write_behind!(self => (**self));
 }
 
 impl<T: AsyncWrite + ?Sized> AsyncWrite for Box<T> {
-    write_behind!();
+    write_behind!(self => (**self));
 }
 
-/// Implements `AsyncRead` and `AsyncBufRead` by a field, or what a method returns: a `tcp::io::Reader`.
+/// Implements `AsyncRead` and `AsyncBufRead` by a field, or what a method returns, that has their methods.
 macro_rules! read_through {
     ($type:ty, $($reader:tt)+) => {
         impl $crate::io::AsyncRead for $type {
@@ -189,4 +189,4 @@ macro_rules! write_through {
     };
 }
 
-pub(crate) use {read_through, write_through};
+pub(crate) use {read_through, write_behind, write_through};

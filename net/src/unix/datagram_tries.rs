@@ -5,15 +5,13 @@ use std::io;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use bytes::BufMut;
-use heist_runtime::ops;
 use rustix::buffer::spare_capacity;
 use rustix::net::{SocketAddrUnix, recvfrom};
 
 use super::UnixDatagram;
 use super::addr::{from_rustix, of_path, to_rustix};
-use crate::ready::{READABLE, RECV, SEND, WRITABLE, until, when};
-use crate::tries::{datagram_for, own_calls, put};
+use crate::ready::{READABLE, RECV, SEND, WRITABLE, until};
+use crate::tries::{grow, own_calls};
 
 /// # Without waiting
 impl UnixDatagram {
@@ -69,60 +67,15 @@ impl UnixDatagram {
 /// Most that a datagram can have, unless an administrator allows for more: sockets buffer 208 KiB.
 const LONGEST: usize = 256 * 1024;
 
-/// # Receiving into buffers that grow
-///
-/// The datagram is copied once; [`recv_owned`](Self::recv_owned) copies nothing, and has no limit of 256 KiB.
-impl UnixDatagram {
-    /// Waits for a datagram and appends it to `into`. Yields how many bytes; what `into` has no room for is lost.
-    ///
-    /// # Errors
-    ///
-    /// As for [`recv`](Self::recv).
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing: a datagram is taken only by a call that returns it.
-    pub async fn recv_buf<B: BufMut + Send>(&self, into: &mut B) -> io::Result<usize> {
-        when(&self.fd, READABLE, |_| self.try_recv_buf(into)).await
+grow!(
+    UnixDatagram,
+    SocketAddr,
+    LONGEST,
+    ", and has no limit of 256 KiB",
+    |fd, datagram| {
+        let (_, _, from) = recvfrom(fd, spare_capacity(datagram), RECV)?;
+        from_rustix(from)
     }
-
-    /// As [`recv_buf`](Self::recv_buf), of what is there.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when there is nothing, and those of [`recv`](Self::recv).
-    pub fn try_recv_buf<B: BufMut>(&self, into: &mut B) -> io::Result<usize> {
-        let mut datagram = datagram_for(into, LONGEST);
-        ops::recv_now(&self.fd, &mut datagram, 0)?;
-        Ok(put(&datagram, into))
-    }
-
-    /// As [`recv_buf`](Self::recv_buf), with the address of the sender.
-    ///
-    /// # Errors
-    ///
-    /// As for [`recv_from`](Self::recv_from).
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing: a datagram is taken only by a call that returns it.
-    pub async fn recv_buf_from<B: BufMut + Send>(
-        &self,
-        into: &mut B,
-    ) -> io::Result<(usize, SocketAddr)> {
-        when(&self.fd, READABLE, |_| self.try_recv_buf_from(into)).await
-    }
-
-    /// As [`recv_buf_from`](Self::recv_buf_from), of what is there.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when there is nothing, and those of [`recv_from`](Self::recv_from).
-    pub fn try_recv_buf_from<B: BufMut>(&self, into: &mut B) -> io::Result<(usize, SocketAddr)> {
-        let mut datagram = datagram_for(into, LONGEST);
-        let (_, _, from) = recvfrom(&self.fd, spare_capacity(&mut datagram), RECV)?;
-        Ok((put(&datagram, into), from_rustix(from)?))
-    }
-}
+);
 
 own_calls!(UnixDatagram);

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use heist_net::UdpSocket;
 use heist_runtime::time::{Instant, Timer};
 use heist_runtime::{Builder, RingProfile, Runtime};
 
@@ -24,6 +25,15 @@ pub(crate) fn on_all(test: impl Fn(&Runtime)) {
             test(&built.unwrap());
         }
     }
+}
+
+/// Two sockets on loopback that are connected with each other.
+pub(crate) async fn udp_pair() -> (UdpSocket, UdpSocket) {
+    let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    one.connect(other.local_addr().unwrap()).await.unwrap();
+    other.connect(one.local_addr().unwrap()).await.unwrap();
+    (one, other)
 }
 
 pub(crate) async fn pause(micros: u64) {
