@@ -52,6 +52,7 @@ mod builder;
 mod runtime;
 mod seat;
 mod threads;
+mod large;
 mod metrics;
 #[doc(hidden)]
 pub mod panics;
@@ -94,6 +95,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    if const { large::is_boxed_to_spawn::<F>() } {
+        return handle::spawn_current(Box::pin(future));
+    }
     handle::spawn_current(future)
 }
 
@@ -122,6 +126,9 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    if const { large::is_boxed_to_spawn::<F>() } {
+        return context::spawn_local(None, None, Box::pin(future));
+    }
     context::spawn_local(None, None, future)
 }
 

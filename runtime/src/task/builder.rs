@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::handle::Handle;
+use crate::large::is_boxed_to_spawn;
 use crate::scope::Scope;
 use crate::task::JoinHandle;
 
@@ -59,7 +60,7 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Handle::current().spawn_under(self.scope.as_ref(), self.name, future)
+        self.spawn_on(future, &Handle::current())
     }
 
     /// As [`Handle::spawn`], in the runtime of `handle`.
@@ -69,6 +70,9 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        if const { is_boxed_to_spawn::<F>() } {
+            return handle.spawn_under(self.scope.as_ref(), self.name, Box::pin(future));
+        }
         handle.spawn_under(self.scope.as_ref(), self.name, future)
     }
 
@@ -111,6 +115,9 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
+        if const { is_boxed_to_spawn::<F>() } {
+            return crate::context::spawn_local(self.scope.as_ref(), self.name, Box::pin(future));
+        }
         crate::context::spawn_local(self.scope.as_ref(), self.name, future)
     }
 }
