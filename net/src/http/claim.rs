@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use ::url::Url;
@@ -67,7 +68,7 @@ pub(super) async fn claim(
     }
     let claim = match pool.checkout(&name, fresh) {
         Checkout::Claim(claim) => claim,
-        Checkout::Wait(waiting) => wait(config, url, clocks, waiting).await?,
+        Checkout::Wait(waiting) => wait(config, url, clocks, pin!(waiting)).await?,
     };
     let slot = match claim {
         Claim::Reuse(mut link, slot) => {
@@ -130,7 +131,7 @@ pub(super) async fn find_shared(
             h2::Place::Lead(lead) => return Ok(Found::Lead(lead)),
             h2::Place::Http1 => return Ok(Found::Alone),
             h2::Place::Wait(opening) => {
-                if !wait(config, url, clocks, opening.wait()).await? {
+                if !wait(config, url, clocks, pin!(opening.wait())).await? {
                     return Ok(Found::Alone);
                 }
             }
@@ -167,7 +168,7 @@ pub(super) fn settle(
 }
 
 /// Waits for a connection of a host, or for the right to open one.
-async fn wait<F: Future>(
+async fn wait<F: Future + Unpin>(
     config: &Config,
     url: &Url,
     clocks: &mut Clocks,
@@ -200,7 +201,33 @@ pub(super) enum Opened {
 }
 
 /// Opens a connection for a slot, which a shared one gives back: there is one for all.
-pub(super) async fn open(
+///
+/// It is in a box: it is larger than all else that a request does, and most requests find a connection. It is made
+/// here, so that it never lies on the stack of those who wait for it.
+pub(super) fn open<'a>(
+    config: &'a Config,
+    connections: &'a Connections,
+    slot: Slot<Box<Link>>,
+    url: &'a Url,
+    via: Option<Arc<Server>>,
+    offer: Offer,
+    clocks: &'a mut Clocks,
+) -> Opening<'a> {
+    Box::pin(open_in_place(
+        config,
+        connections,
+        slot,
+        url,
+        via,
+        offer,
+        clocks,
+    ))
+}
+
+/// The making of a connection.
+pub(super) type Opening<'a> = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + 'a>>;
+
+async fn open_in_place(
     config: &Config,
     connections: &Connections,
     slot: Slot<Box<Link>>,
@@ -214,7 +241,7 @@ pub(super) async fn open(
         Some(total) => Some(match total.try_acquire() {
             Some(permit) => permit,
             None => {
-                let acquired = total.acquire(|| connections.make_room());
+                let acquired = pin!(total.acquire(|| connections.make_room()));
                 wait(config, url, clocks, acquired).await?
             }
         }),
@@ -236,7 +263,7 @@ pub(super) async fn open(
         let (settings, head) = (&config.http2, config.limits.head);
         let origins = &connections.shared;
         let io = h2::Io::new(transport, account, permit);
-        let established = h2::establish(settings, head, origins, io, remote);
+        let established = pin!(h2::establish(settings, head, origins, io, remote));
         return match clocks.total.race(established).await {
             Ok(Ok(connection)) => Ok(Opened::Shared(connection)),
             Ok(Err(error)) => Err(Error::source(Phase::Connect, error).with_url(url)),

@@ -1,8 +1,11 @@
 //! The client: settings and a pool, shared by its clones.
 
+use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::url::Url;
 use heist_runtime::time::{Instant, Timer};
 use http::Method;
 
@@ -13,8 +16,10 @@ use super::cookie::Provider;
 use super::deadline::Clocks;
 use super::error::{Error, Phase};
 use super::exchange::{Config, Outcome, exchange};
+use super::flow::Flow;
 #[cfg(feature = "http2")]
 use super::h2::Origins;
+use super::link::Received;
 use super::metrics::Metrics;
 use super::pool::{Pool, PoolLimits};
 use super::prewarm::prewarm;
@@ -185,22 +190,38 @@ impl Client {
     /// # Cancel safety
     ///
     /// As there.
-    pub async fn execute(&self, mut request: Request) -> Result<Response, Error> {
+    // An async function would keep its arguments twice: as they came, and as its variables.
+    #[expect(clippy::manual_async_fn, reason = "the future is half the size")]
+    pub fn execute(
+        &self,
+        mut request: Request,
+    ) -> impl Future<Output = Result<Response, Error>> + Send {
+        async move {
+            let answer = self.answer(&mut request).await?;
+            self.response(answer, request.url)
+        }
+    }
+
+    /// Runs a request up to the head of its response.
+    pub(super) async fn answer(&self, request: &mut Request) -> Result<Answer, Error> {
         let Inner { config, rules, .. } = &*self.inner;
         request.prepare()?;
         config.check_secure(&request.url, Phase::Build)?;
         config.counters.requests.add(1);
         rules.retry.begin();
-        let mut clocks = rules.timeouts.start(&request, config.head_timeout);
-        clocks.trace = Trace::begin(&request);
+        let mut clocks = rules.timeouts.start(request, config.head_timeout);
+        clocks.trace = Trace::begin(request);
         let scope = clocks.trace.scope();
-        let outcome = scope
-            .around(self.inner.run(&mut request, &mut clocks))
-            .await;
+        let outcome = scope.around(self.inner.run(request, &mut clocks)).await;
         match outcome {
             Ok((received, remote, flow)) => {
                 clocks.trace.answered(&received.head, remote);
-                Response::new(received, request.url, remote, flow, clocks, config)
+                Ok(Answer {
+                    received,
+                    remote,
+                    flow,
+                    clocks,
+                })
             }
             Err(error) => {
                 clocks.trace.failed(&error);
@@ -208,59 +229,103 @@ impl Client {
             }
         }
     }
+
+    /// What the caller gets of an answer from this URL.
+    pub(super) fn response(&self, answer: Answer, url: Url) -> Result<Response, Error> {
+        Response::new(answer, url, &self.inner.config)
+    }
+}
+
+/// What came of a request: the head of its response, and all that the rest of it needs.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) received: Received,
+    pub(super) remote: SocketAddr,
+    /// Gone if the body came along.
+    pub(super) flow: Option<Flow>,
+    pub(super) clocks: Clocks,
+}
+
+/// What follows an exchange.
+enum Next {
+    /// Its outcome is what the caller gets.
+    Nothing,
+    /// The request is another now, and is sent at once.
+    Redirect,
+    /// It is sent again at this time.
+    Retry(Instant),
 }
 
 impl Inner {
     /// Runs a request up to the head of the response that its caller gets, over redirects and retries.
     async fn run(&self, request: &mut Request, clocks: &mut Clocks) -> Outcome {
-        let Self {
-            config,
-            rules,
-            connections,
-        } = self;
         let (mut visited, mut retries) = (Vec::new(), 0);
         loop {
-            #[cfg(feature = "cookies")]
-            let lent = (config.cookies.as_ref()).is_some_and(|it| it.lend(request));
-            let outcome = exchange(config, connections, request, clocks).await;
-            #[cfg(feature = "cookies")]
-            if let Some(cookies) = &config.cookies {
-                if let Ok((received, ..)) = &outcome {
-                    cookies.store(&received.head, &request.url);
+            let again = {
+                #[cfg(feature = "cookies")]
+                let lent = (self.config.cookies.as_ref()).is_some_and(|it| it.lend(request));
+                let outcome = exchange(&self.config, &self.connections, request, clocks).await;
+                #[cfg(feature = "cookies")]
+                self.keep_cookies(request, &outcome, lent);
+                match self.next(request, &outcome, &mut visited, retries, clocks)? {
+                    Next::Nothing => return outcome,
+                    Next::Redirect => continue,
+                    Next::Retry(at) => at,
                 }
-                if lent {
-                    Provider::take_back(request);
-                }
-            }
-            if let Some(again) = rules.repeat_at(request, &outcome, retries, clocks) {
-                retries += 1;
-                config.counters.retries.add(1);
-                clocks.trace.repeats(&outcome, again);
-                // Its connection is worth less than the time it would take to read the answer.
-                drop(outcome);
-                Timer::new(again).await;
-                continue;
-            }
-            let (received, remote, flow) = outcome?;
-            let status = received.head.status();
-            let location = received.head.get("location");
-            let (from, headers) = (&request.url, &request.headers);
-            let next = rules
-                .redirect
-                .next_url(&mut visited, from, headers, status, location)?;
-            // A stream that was sent cannot go anywhere else.
-            let next = next.filter(|_| !request.is_body_spent() || becomes_get(request, status));
-            let Some(next) = next else {
-                return Ok((received, remote, flow));
+                // What came goes here. Its connection is worth less than the time it would take to read the rest.
             };
-            config.check_secure(&next, Phase::Redirect)?;
-            // A redirect's body is small and mostly came with its head; then its connection is in
-            // the pool already. What is still under way is not worth waiting for.
-            drop(flow);
-            config.counters.redirects.add(1);
-            clocks.trace.redirects(status, &next);
-            follow(request, status, next, rules.referer);
+            retries += 1;
+            Timer::new(again).await;
         }
+    }
+
+    #[cfg(feature = "cookies")]
+    fn keep_cookies(&self, request: &mut Request, outcome: &Outcome, lent: bool) {
+        let Some(cookies) = &self.config.cookies else {
+            return;
+        };
+        if let Ok((received, ..)) = outcome {
+            cookies.store(&received.head, &request.url);
+        }
+        if lent {
+            Provider::take_back(request);
+        }
+    }
+
+    /// Decides what follows, and makes the request that which is sent next.
+    fn next(
+        &self,
+        request: &mut Request,
+        outcome: &Outcome,
+        visited: &mut Vec<Url>,
+        retries: u32,
+        clocks: &mut Clocks,
+    ) -> Result<Next, Error> {
+        let Self { config, rules, .. } = self;
+        if let Some(again) = rules.repeat_at(request, outcome, retries, clocks) {
+            config.counters.retries.add(1);
+            clocks.trace.repeats(outcome, again);
+            return Ok(Next::Retry(again));
+        }
+        let Ok((received, ..)) = outcome else {
+            return Ok(Next::Nothing);
+        };
+        let status = received.head.status();
+        let location = received.head.get("location");
+        let (from, headers) = (&request.url, &request.headers);
+        let next = (rules.redirect).next_url(visited, from, headers, status, location)?;
+        // A stream that was sent cannot go anywhere else.
+        let next = next.filter(|_| !request.is_body_spent() || becomes_get(request, status));
+        let Some(next) = next else {
+            return Ok(Next::Nothing);
+        };
+        config.check_secure(&next, Phase::Redirect)?;
+        // A redirect's body is small and mostly came with its head; then its connection is in the pool already. What is
+        // still under way is not worth waiting for.
+        config.counters.redirects.add(1);
+        clocks.trace.redirects(status, &next);
+        follow(request, status, next, rules.referer);
+        Ok(Next::Redirect)
     }
 }
 

@@ -10,6 +10,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ pub(super) async fn connect(
         let transport = secure(config, url, transport, offer, &mut budget).await?;
         return Ok((transport, remote));
     }
-    let resolving = resolve(config, url, config.public_only);
+    let resolving = pin!(resolve(config, url, config.public_only));
     let resolved = budget.spend(Phase::Resolve, resolving).await??;
     let (stream, remote) = reach(resolved, &mut budget).await?;
     let transport = secure(config, url, Transport::Tcp(stream), offer, &mut budget).await?;
@@ -121,8 +122,11 @@ async fn connect_through(
         let Some(to) = left.next().filter(|_| !proxy.forwards(url)) else {
             return Ok((transport, remote));
         };
-        let opening = open_tunnel(proxy, &mut transport, to, &config.agent, config.limits);
-        let opened = budget.spend(Phase::Tunnel, opening).await;
+        let opened = {
+            let (agent, limits) = (&config.agent, config.limits);
+            let opening = pin!(open_tunnel(proxy, &mut transport, to, agent, limits));
+            budget.spend(Phase::Tunnel, opening).await
+        };
         match opened.and_then(|opened| opened) {
             Ok(()) => return Ok((transport, remote)),
             Err(error) if error.is_of_address() && left.len() > 0 => {}
@@ -136,7 +140,7 @@ async fn reach_proxy(
     proxy: &Server,
     budget: &mut Budget<'_>,
 ) -> Result<(TcpStream, SocketAddr), Error> {
-    let resolving = resolve(config, &proxy.place, false);
+    let resolving = pin!(resolve(config, &proxy.place, false));
     let resolved = budget.spend(Phase::Resolve, resolving).await??;
     reach(resolved, budget).await
 }
@@ -155,7 +159,7 @@ async fn destinations(
         let port = url.port_or_known_default().unwrap_or(80);
         return Ok(vec![Destination::Name(name.to_owned(), port)]);
     }
-    let resolving = async {
+    let resolving = pin!(async {
         let resolved = resolve(config, url, config.public_only).await?;
         let mut addresses = resolved.addresses;
         if let Some(mut parts) = resolved.more {
@@ -164,7 +168,7 @@ async fn destinations(
             }
         }
         Ok(addresses)
-    };
+    });
     let addresses: Vec<_> = budget.spend(Phase::Resolve, resolving).await??;
     Ok(addresses.into_iter().map(Destination::Address).collect())
 }
@@ -224,7 +228,7 @@ async fn reach(
     budget: &mut Budget<'_>,
 ) -> Result<(TcpStream, SocketAddr), Error> {
     let Resolved { addresses, more } = resolved;
-    let race = TcpStream::connect_within(addresses, more, budget.left());
+    let race = pin!(TcpStream::connect_within(addresses, more, budget.left()));
     let failed = |error| Error::source(Phase::Connect, error);
     let connected = budget.spend(Phase::Connect, race).await?;
     let (stream, remote) = connected.map_err(failed)?;
@@ -278,8 +282,8 @@ async fn shake_hands(
     let host = url.host_str().unwrap_or_default();
     // A URL has brackets around the addresses of IPv6.
     let name = host.trim_matches(['[', ']']);
-    let connected = budget.spend(Phase::Tls, connector.connect(name, transport));
-    match connected.await? {
+    let shaking = pin!(connector.connect(name, transport));
+    match budget.spend(Phase::Tls, shaking).await? {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(error) => Err(Error::source(Phase::Tls, error)),
     }
@@ -327,7 +331,7 @@ impl<'a> Budget<'a> {
     }
 
     /// Takes a step, unless the time is over before.
-    pub(super) async fn spend<F: Future>(
+    pub(super) async fn spend<F: Future + Unpin>(
         &mut self,
         phase: Phase,
         step: F,

@@ -1,7 +1,7 @@
 //! The clocks of an exchange.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use super::trace::Trace;
 
 /// A point in time that every step of an exchange is raced against.
 ///
-/// A timeout around each step would register and cancel a timer per step. This one timer is
-/// registered the first time that a step has to wait, and lives until the body has been read.
+/// A timeout around each step would register and cancel a timer per step. This one timer is made the first time that a
+/// step has to wait, and lives until the body has been read. It is in a box, as a warm pool has no such step: the
+/// response of an open connection has an [`Alarm`].
 #[derive(Debug)]
 pub(super) struct Deadline {
     at: Option<Instant>,
-    timer: Option<Timer>,
+    timer: Option<Box<Timer>>,
     after: Duration,
 }
 
@@ -31,7 +32,7 @@ impl Deadline {
         let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
             at,
-            timer: at.map(Timer::new),
+            timer: None,
             after: timeout.unwrap_or(Duration::MAX),
         }
     }
@@ -44,22 +45,26 @@ impl Deadline {
 
     /// Ready once it has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
-        match &mut self.timer {
-            Some(timer) => Pin::new(timer).poll(cx).map(|()| TimedOut(self.after)),
-            None => Poll::Pending,
-        }
+        let Some(at) = self.at else {
+            return Poll::Pending;
+        };
+        let timer = (self.timer).get_or_insert_with(|| Box::new(Timer::new(at)));
+        Pin::new(timer).poll(cx).map(|()| TimedOut(self.after))
     }
 
     /// Waits for `step` or the deadline. A step that is ready wins over a deadline that has passed.
-    pub(super) async fn race<F: Future>(&mut self, step: F) -> Result<F::Output, TimedOut> {
-        let mut step = pin!(step);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(value) = step.as_mut().poll(cx) {
+    ///
+    /// The step is pinned already, where it was made: every function that takes a future would keep it once more.
+    pub(super) fn race<F: Future + Unpin>(
+        &mut self,
+        mut step: F,
+    ) -> impl Future<Output = Result<F::Output, TimedOut>> + Unpin {
+        poll_fn(move |cx| {
+            if let Poll::Ready(value) = Pin::new(&mut step).poll(cx) {
                 return Poll::Ready(Ok(value));
             }
             self.poll(cx).map(Err)
         })
-        .await
     }
 }
 

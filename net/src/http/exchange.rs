@@ -172,7 +172,7 @@ impl Carrier {
     async fn run(&mut self, request: &Request, clocks: &mut Clocks) -> Result<Received, Error> {
         let link = &mut self.link;
         // It starts with the first wait that it is for.
-        let mut patience: Option<Timer> = None;
+        let mut patience: Option<Box<Timer>> = None;
         let received = poll_fn(|cx| {
             loop {
                 if let Poll::Ready(received) = link.poll_head(cx) {
@@ -181,8 +181,8 @@ impl Carrier {
                 if !link.is_held() {
                     break;
                 }
-                let patience =
-                    patience.get_or_insert_with(|| Timer::new(Instant::now() + CONTINUE_WAIT));
+                let until = || Box::new(Timer::new(Instant::now() + CONTINUE_WAIT));
+                let patience = patience.get_or_insert_with(until);
                 if Pin::new(patience).poll(cx).is_pending() {
                     break;
                 }

@@ -1,6 +1,7 @@
 //! A request in the making.
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use ::url::Url;
@@ -194,8 +195,19 @@ impl RequestBuilder {
     ///
     /// Dropping the future closes the connection of an unfinished exchange and loses nothing else.
     /// A server may have acted on the request all the same.
-    pub async fn send(self) -> Result<Response, Error> {
-        self.client.execute(self.request?).await
+    pub fn send(self) -> impl Future<Output = Result<Response, Error>> + Send {
+        let Self {
+            client,
+            mut request,
+        } = self;
+        // What the block takes over it holds once, as long as all that waits only borrows it.
+        async move {
+            let answer = match request {
+                Ok(ref mut request) => client.answer(request).await?,
+                Err(error) => return Err(error),
+            };
+            client.response(answer, request?.url)
+        }
     }
 
     pub(super) fn change(mut self, change: impl FnOnce(&mut Request) -> Result<(), Error>) -> Self {

@@ -107,7 +107,9 @@ impl TlsAcceptor {
     /// Dropping it drops the stream: half a handshake is of no use.
     pub async fn accept<S: AsyncRead + AsyncWrite>(&self, stream: S) -> io::Result<TlsStream<S>> {
         let session = Session::server(self.config.clone())?;
-        TlsStream::new(stream, session).handshake().await
+        let mut stream = TlsStream::new(stream, session);
+        stream.handshake().await?;
+        Ok(stream)
     }
 }
 

@@ -123,7 +123,9 @@ impl TlsConnector {
             Error::setting(format!("`{name}` is neither a host name nor an IP address"))
         })?;
         let session = Session::client(self.config.clone(), server)?;
-        TlsStream::new(stream, session).handshake().await
+        let mut stream = TlsStream::new(stream, session);
+        stream.handshake().await?;
+        Ok(stream)
     }
 }
 

@@ -124,9 +124,8 @@ impl<S> TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
     /// Agrees with the peer on how to talk.
-    pub(super) async fn handshake(mut self) -> io::Result<Self> {
-        poll_fn(|cx| self.poll_handshake(cx)).await?;
-        Ok(self)
+    pub(super) async fn handshake(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_handshake(cx)).await
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use http::header::{
@@ -85,7 +85,7 @@ pub(in crate::http) async fn exchange(
         }
     };
     let (outgoing, upload) = upload(request.lend_body());
-    let answer = lease.sender().try_send_request(head.map(|()| outgoing));
+    let answer = pin!(lease.sender().try_send_request(head.map(|()| outgoing)));
     let answered = answered(answer, &upload, clocks).await;
     clocks.pause();
     let failed = match answered {
@@ -118,11 +118,11 @@ pub(in crate::http) async fn exchange(
 }
 
 /// Waits for the answer as long as the clocks allow.
-async fn answered<F, R>(answer: F, upload: &Upload, clocks: &mut Clocks) -> Result<R, Error>
-where
-    F: Future<Output = R>,
-{
-    let mut answer = pin!(answer);
+async fn answered<R>(
+    mut answer: Pin<&mut impl Future<Output = R>>,
+    upload: &Upload,
+    clocks: &mut Clocks,
+) -> Result<R, Error> {
     poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));

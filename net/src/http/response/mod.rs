@@ -13,7 +13,7 @@ mod text;
 mod convert;
 mod upgrade;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
@@ -25,13 +25,12 @@ use http::{Extensions, HeaderMap, StatusCode, Version};
 pub use convert::ResponseReader;
 pub use upgrade::Upgraded;
 
+use super::client::Answer;
 use super::coding::Decoder;
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
-use super::deadline::Clocks;
 use super::error::{Cause, Error, Phase};
 use super::exchange::Config;
-use super::flow::Flow;
 use super::h1::ResponseHead;
 use super::link::Received;
 use incoming::Incoming;
@@ -53,14 +52,13 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn new(
-        received: Received,
-        url: Url,
-        remote: SocketAddr,
-        flow: Option<Flow>,
-        clocks: Clocks,
-        config: &Config,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(answer: Answer, url: Url, config: &Config) -> Result<Self, Error> {
+        let Answer {
+            received,
+            remote,
+            flow,
+            clocks,
+        } = answer;
         let Received {
             head,
             body,
@@ -245,7 +243,13 @@ impl Response {
     /// # Errors
     ///
     /// As [`chunk`](Self::chunk); what had arrived is then lost.
-    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+    // An async function would keep the response twice: as it came, and as its variable.
+    #[expect(clippy::manual_async_fn, reason = "the future is half the size")]
+    pub fn bytes(mut self) -> impl Future<Output = Result<Bytes, Error>> + Send {
+        async move { self.whole().await }
+    }
+
+    async fn whole(&mut self) -> Result<Bytes, Error> {
         self.body.expect(self.content_length());
         let whole = poll_fn(|cx| self.body.poll_whole(cx)).await;
         self.located(whole).map(Bytes::from)
@@ -258,11 +262,14 @@ impl Response {
     /// # Errors
     ///
     /// As [`chunk`](Self::chunk).
-    pub async fn text(self) -> Result<String, Error> {
-        #[cfg(feature = "charset")]
-        return self.text_with_charset("utf-8").await;
-        #[cfg(not(feature = "charset"))]
-        self.bytes().await.map(text::utf_8)
+    #[expect(clippy::manual_async_fn, reason = "as for `bytes`")]
+    pub fn text(mut self) -> impl Future<Output = Result<String, Error>> + Send {
+        async move {
+            #[cfg(feature = "charset")]
+            return self.whole_text("utf-8").await;
+            #[cfg(not(feature = "charset"))]
+            self.whole().await.map(text::utf_8)
+        }
     }
 
     /// As [`text`](Self::text), with another charset than UTF-8 for when none is named; its name is one of the
@@ -272,11 +279,19 @@ impl Response {
     ///
     /// As [`chunk`](Self::chunk).
     #[cfg(feature = "charset")]
-    pub async fn text_with_charset(self, default: &str) -> Result<String, Error> {
+    #[expect(clippy::manual_async_fn, reason = "as for `bytes`")]
+    pub fn text_with_charset(
+        mut self,
+        default: &str,
+    ) -> impl Future<Output = Result<String, Error>> + Send {
+        async move { self.whole_text(default).await }
+    }
+
+    #[cfg(feature = "charset")]
+    async fn whole_text(&mut self, default: &str) -> Result<String, Error> {
+        let bytes = self.whole().await?;
         let named = self.header("content-type").and_then(text::charset);
-        let named = named.map(<[u8]>::to_vec);
-        let bytes = self.bytes().await?;
-        Ok(text::decode(bytes, named.as_deref(), default))
+        Ok(text::decode(bytes, named, default))
     }
 
     /// The rest of the body as JSON. Its `Content-Type` is not looked at.
@@ -285,11 +300,15 @@ impl Response {
     ///
     /// As [`chunk`](Self::chunk), and when it is no JSON or not that of a `T`: [`Error::is_decode`] holds.
     #[cfg(feature = "json")]
-    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
-        let url = self.url.clone();
-        let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::source(Phase::Decode, error).with_url(&url))
+    #[expect(clippy::manual_async_fn, reason = "as for `bytes`")]
+    pub fn json<T: serde::de::DeserializeOwned>(
+        mut self,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        async move {
+            let bytes = self.whole().await?;
+            serde_json::from_slice(&bytes)
+                .map_err(|error| Error::source(Phase::Decode, error).with_url(&self.url))
+        }
     }
 
     /// The connection itself, after a response that switched protocols (101): for a WebSocket, for
