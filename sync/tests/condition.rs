@@ -24,6 +24,7 @@ fn is_done(wait: &mut Wait<'_>) -> bool {
     poll_once(wait.as_mut(), &Counter::new()).is_ready()
 }
 
+/// Control, tried: a `notify` that wakes all.
 #[test]
 fn so_many_in_turn_or_everybody() {
     let (mutex, condition, waker) = (Mutex::new(0), Condition::new(), Counter::new());
@@ -41,6 +42,7 @@ fn so_many_in_turn_or_everybody() {
     assert!(!is_done(&mut waiting(&mutex, &condition, &waker)));
 }
 
+/// Control, tried: a mutex with two permits.
 #[test]
 fn it_returns_with_the_lock() {
     let (mutex, condition, waker) = (Mutex::new(0), Condition::new(), Counter::new());
@@ -58,6 +60,7 @@ fn it_returns_with_the_lock() {
     assert!(mutex.try_lock().is_err());
 }
 
+/// Controls, tried: a predicate that is asked after a notification only; one that is asked once.
 #[test]
 fn a_predicate_is_asked_first_and_after_each_notification() {
     let (mutex, condition, waker) = (Mutex::new(2), Condition::new(), Counter::new());
@@ -80,6 +83,9 @@ fn a_predicate_is_asked_first_and_after_each_notification() {
 }
 
 /// Fails if a drop keeps the notification, in the queue or while it waits for the lock.
+///
+/// Controls, tried: a drop that keeps the notification, in the queue or while it waits for the lock; one that passes on
+/// what was for everybody.
 #[test]
 fn a_dropped_one_passes_its_notification_on() {
     let (mutex, condition, waker) = (Mutex::new(0), Condition::new(), Counter::new());
@@ -98,6 +104,14 @@ fn a_dropped_one_passes_its_notification_on() {
     let mut e = waiting(&mutex, &condition, &waker);
     drop(d);
     assert!(!is_done(&mut e));
+    // Nor if it has seen that, and waits for the lock.
+    let mut f = waiting(&mutex, &condition, &waker);
+    condition.notify_all();
+    let mut g = waiting(&mutex, &condition, &waker);
+    let guard = mutex.try_lock().unwrap();
+    assert!(!is_done(&mut f));
+    drop((f, guard));
+    assert!(!is_done(&mut g));
     drop(condition.wait(mutex.try_lock().unwrap()));
     assert!(mutex.try_lock().is_ok());
 }
@@ -105,6 +119,8 @@ fn a_dropped_one_passes_its_notification_on() {
 /// 10,000 random schedules of waits that are polled and dropped among notifications, with the mutex
 /// locked or not. At the end as many have returned as were notified and not dropped without another
 /// to take over. Fails if a drop loses or doubles a notification.
+///
+/// Controls, tried: a drop that keeps the notification; a wait that passes it on though it has returned.
 #[test]
 fn a_wait_dropped_at_any_point_loses_nothing() {
     for seed in 0..10_000 {
@@ -151,7 +167,7 @@ fn a_wait_dropped_at_any_point_loses_nothing() {
 
 /// A queue with a bound, where a lost notification leaves a thread waiting for ever.
 ///
-/// Control: a wait that unlocks before it has queued.
+/// Control, tried: a wait that unlocks before it has queued, which is found in every other run.
 #[test]
 fn threads_miss_nothing() {
     const ITEMS: u64 = 4_000;

@@ -33,7 +33,7 @@ fn is_pending_with_bomb<F: Future + ?Sized>(future: Pin<&mut F>) -> bool {
     poll_with_bomb(future).is_pending()
 }
 
-/// Control: with `Waker::wake` in `WakeBatch` the first panic ends it, and 18 permits go astray.
+/// Control, tried: with `Waker::wake` in `WakeBatch` the first panic ends it, and 18 permits go astray.
 #[test]
 fn permits_reach_everybody_beside_a_waker_that_panics() {
     let semaphore = Semaphore::new(0);
@@ -59,6 +59,8 @@ fn permits_reach_everybody_beside_a_waker_that_panics() {
 }
 
 /// Everybody is told of what concerns all.
+///
+/// Control, tried: `Waker::wake` in `WakeBatch`.
 #[test]
 fn all_are_told_beside_a_waker_that_panics() {
     let (notify, event) = (Notify::new(), heist_sync::Event::new());
@@ -97,7 +99,7 @@ fn all_are_told_beside_a_waker_that_panics() {
     );
 }
 
-/// The items of those who wake somebody are theirs all the same. Control: `Waker::wake` in `queue::core::wake`
+/// The items of those who wake somebody are theirs all the same. Control, tried: `Waker::wake` in `queue::core::wake`
 /// or in `List::fill`.
 #[test]
 fn items_are_not_lost_to_a_waker_that_panics() {
@@ -150,7 +152,7 @@ fn comes_back(f: impl Fn() + Send + Sync + 'static) -> Waker {
     Waker::from(Arc::new(ComesBack(f)))
 }
 
-/// Control: a waker dropped in `Waiter::cancel`, or in `refresh`, before the lock is given back.
+/// Control, tried: a waker dropped in `refresh` before the lock is given back.
 #[test]
 fn a_waker_may_use_what_it_waits_for() {
     let semaphore = Arc::new(Semaphore::new(0));
@@ -211,6 +213,56 @@ fn a_waker_may_use_what_it_waits_for() {
     assert!(Pin::new(&mut receiver).poll(noop).is_ready());
 }
 
+/// A wait that is given up drops its waker, the last one.
+///
+/// Controls, tried: a waker dropped under the lock in `Waiter::cancel`, in the `Drop` of a `Waiter`, or in that of the
+/// waits of semaphores, `Notify` and barriers; each hangs.
+#[test]
+fn a_waker_may_use_what_a_wait_was_for_that_is_given_up() {
+    fn give_up(wait: impl Future, calls: &AtomicUsize, waker: Waker) {
+        let mut wait = Box::pin(wait);
+        let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        drop(waker);
+        assert_eq!(calls.swap(0, SeqCst), 0, "the wait keeps it");
+        drop(wait);
+        assert_eq!(calls.swap(0, SeqCst), 1);
+    }
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = |uses: Box<dyn Fn() + Send + Sync>| {
+        let calls = calls.clone();
+        comes_back(move || {
+            uses();
+            calls.fetch_add(1, SeqCst);
+        })
+    };
+    let semaphore = Arc::new(Semaphore::new(0));
+    let other = semaphore.clone();
+    let uses = Box::new(move || other.add_permits(1));
+    give_up(semaphore.acquire_many(9), &calls, counted(uses));
+    let notify = Arc::new(Notify::new());
+    let other = notify.clone();
+    let uses = Box::new(move || other.notify_waiters());
+    give_up(notify.notified(), &calls, counted(uses));
+    let event = Arc::new(heist_sync::Event::new());
+    let other = event.clone();
+    let uses = Box::new(move || other.clear());
+    give_up(event.wait(), &calls, counted(uses));
+    let barrier = Arc::new(heist_sync::Barrier::new(2));
+    let other = barrier.clone();
+    // Its `Debug` looks how many have arrived.
+    let uses = Box::new(move || drop(format!("{other:?}")));
+    give_up(barrier.wait(), &calls, counted(uses));
+    let queue = Arc::new(Queue::new(1));
+    let other = queue.clone();
+    let uses = Box::new(move || assert!(other.is_empty()));
+    give_up(queue.get(), &calls, counted(uses));
+    queue.try_put(1).unwrap();
+    let other = queue.clone();
+    let uses = Box::new(move || assert!(other.is_full()));
+    give_up(queue.put(2), &calls, counted(uses));
+}
+
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
 }
@@ -240,7 +292,7 @@ fn armed<R>(f: impl FnOnce() -> R) -> Result<R, ()> {
     result.map_err(drop)
 }
 
-/// Control: with a `BinaryHeap`, whose `pop` drops its item when a comparison panics, 1 is lost; with a
+/// Control, tried: with a `BinaryHeap`, whose `pop` drops its item when a comparison panics, 1 is lost; with a
 /// comparison after the item was counted, `join` never ends.
 #[test]
 fn an_order_that_panics_costs_no_item() {
@@ -300,7 +352,7 @@ impl Ord for Nosy {
     }
 }
 
-/// Control: without the look at who compares, this waits for ever.
+/// Control, tried: without the look at who compares, this waits for ever.
 #[test]
 fn an_order_that_uses_its_queue_panics() {
     let queue = OWN.get_or_init(PriorityQueue::unbounded);

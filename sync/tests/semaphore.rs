@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
+/// Controls, tried: a `take_up_to` that takes all there are; a `put` that adds none.
 #[test]
 fn permits_are_counted() {
     let semaphore = Semaphore::new(3);
@@ -35,6 +36,7 @@ fn permits_are_counted() {
     );
 }
 
+/// Controls, tried: a `split` that leaves the permit as it was; a `forget` that gives back.
 #[test]
 fn permits_merge_split_and_are_forgotten() {
     let semaphore = Arc::new(Semaphore::new(5));
@@ -66,6 +68,7 @@ fn permits_merge_split_and_are_forgotten() {
     assert_eq!(semaphore.available_permits(), 1);
 }
 
+/// Control, tried: a `merge` that does not look whose they are.
 #[test]
 #[should_panic(expected = "different semaphores")]
 fn permits_of_two_semaphores_do_not_merge() {
@@ -73,6 +76,7 @@ fn permits_of_two_semaphores_do_not_merge() {
     a.try_acquire().unwrap().merge(b.try_acquire().unwrap());
 }
 
+/// Control, tried: with the panic before the wakers are called, the one who waits is not woken.
 #[test]
 fn too_many_permits_panic_and_break_nothing() {
     let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
@@ -91,6 +95,8 @@ fn too_many_permits_panic_and_break_nothing() {
     assert!(poll_once(waiter.as_mut(), &waker).is_ready());
 }
 
+/// Controls, tried: a `put` that ends after one batch of wakers loses permits; one that grants to the last turns the
+/// order round.
 #[test]
 fn first_come_first_served() {
     let semaphore = Semaphore::new(0);
@@ -126,6 +132,7 @@ fn first_come_first_served() {
     assert_eq!(*order.borrow(), (0..38).collect::<Vec<_>>());
 }
 
+/// Control, tried: a request that leaves alone what is free, if that is too little, is overtaken.
 #[test]
 fn nobody_overtakes_a_large_request() {
     let semaphore = Semaphore::new(2);
@@ -148,6 +155,7 @@ fn nobody_overtakes_a_large_request() {
     assert_eq!(semaphore.available_permits(), 4);
 }
 
+/// Controls, tried: a `Take` that keeps its part when it is dropped; one that keeps all that it was granted.
 #[test]
 fn a_cancelled_waiter_passes_on_what_it_had() {
     // Not polled, queued, partly served, fully served but not polled since.
@@ -176,6 +184,7 @@ fn a_cancelled_waiter_passes_on_what_it_had() {
     }
 }
 
+/// Control, tried: a `grant` to the last one of the queue.
 #[test]
 fn any_waiter_of_the_queue_can_leave() {
     for leaver in 0..5 {
@@ -217,8 +226,9 @@ fn closing_refuses_those_who_wait_and_those_who_come() {
     }
     assert!(!semaphore.is_closed());
     semaphore.close();
-    semaphore.close();
     assert!(semaphore.is_closed());
+    assert_eq!(waker.count(), 20, "more than one batch of wakers");
+    semaphore.close();
     assert_eq!(waker.count(), 20);
     for (n, waiter) in waiters.iter_mut().enumerate() {
         if n % 2 == 0 {
@@ -245,6 +255,7 @@ fn closing_refuses_those_who_wait_and_those_who_come() {
     assert_eq!(error.to_string(), "the semaphore is closed");
 }
 
+/// Control, tried: a `refresh` that keeps the waker it has.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() {
     let semaphore = Semaphore::new(0);
@@ -266,6 +277,7 @@ impl std::task::Wake for Meddler {
     }
 }
 
+/// Control, tried: with the wakers called before the lock is given back this hangs.
 #[test]
 fn wakers_run_outside_the_lock() {
     let semaphore = Arc::new(Semaphore::new(0));
@@ -279,6 +291,7 @@ fn wakers_run_outside_the_lock() {
     semaphore.close();
 }
 
+/// Controls, tried: a `grant` that gives the same permits twice; a `Take` that keeps what it was granted.
 #[test]
 fn threads_never_exceed_the_permits_and_lose_none() {
     const THREADS: u64 = 8;
@@ -335,7 +348,7 @@ fn everything_can_move_between_threads() {
     check_value(Arc::clone(&semaphore).acquire_owned());
 }
 
-/// Control: with a waker that does not unpark the thread this hangs.
+/// Control, tried: with a waker that does not unpark the thread this hangs.
 #[test]
 fn threads_outside_of_the_runtime_wait_for_permits() {
     let semaphore = Arc::new(Semaphore::new(2));
