@@ -352,6 +352,8 @@ mod models {
     use loom::thread;
 
     /// A wake racing with the end of a poll is never lost, and queues the task exactly once.
+    ///
+    /// Control, tried: a `finish_poll` that looks before it takes `RUNNING` away.
     #[test]
     fn loom_wake_against_finish_poll() {
         loom::model(|| {
@@ -371,7 +373,7 @@ mod models {
     }
 
     /// A wake racing with a turn that is given away queues nothing, and a poll that begins afterwards sees what
-    /// came before it. (Control: `resume` with a relaxed load, or clearing the bit unseen.)
+    /// came before it. (Controls, tried: `resume` with a relaxed load, or clearing the bit unseen.)
     #[test]
     fn loom_wake_against_resume() {
         loom::model(|| {
@@ -399,6 +401,8 @@ mod models {
     }
 
     /// Completion racing with a registering joiner: it is woken, or it sees the completion.
+    ///
+    /// Control, tried: a `publish_join_waker` that does not look whether the task is complete.
     #[test]
     fn loom_join_waker_against_complete() {
         loom::model(|| {
@@ -417,6 +421,8 @@ mod models {
     }
 
     /// Completion racing with a dropped handle: the output and the waker are dropped exactly once.
+    ///
+    /// Control, tried: a `detach` that never drops the output.
     #[test]
     fn loom_detach_against_complete() {
         loom::model(|| {
@@ -445,6 +451,8 @@ mod models {
 
     /// Leaving racing with a registering joiner, which then goes away: it is woken or sees the completion, and
     /// the task is freed once.
+    ///
+    /// Control, tried: a `complete_and_leave` that does not look for a waker.
     #[test]
     fn loom_complete_and_leave_against_join() {
         loom::model(|| {
@@ -465,13 +473,15 @@ mod models {
                 })
             };
             let published = state.publish_join_waker();
-            let (handle_drops, freed) = if state.is_left_to_caller() {
+            let left = state.is_left_to_caller();
+            let (handle_drops, freed) = if left {
                 (true, true)
             } else {
                 (state.detach().drop_output, state.drop_reference())
             };
             let (woken, worker_drops, worker_frees) = worker.join().expect("worker");
             assert!(!woken || published, "woken by a waker that is not there");
+            assert!(!left || woken == published, "left, and the joiner sleeps");
             assert!(
                 handle_drops ^ worker_drops.unwrap_or(false),
                 "the output is dropped twice or never"
@@ -481,6 +491,8 @@ mod models {
     }
 
     /// Two aborts and a wake on an idle task queue it once, and one abort is the first.
+    ///
+    /// Control, tried: an `abort` that always says that it was the first.
     #[test]
     fn loom_abort_queues_once() {
         loom::model(|| {
