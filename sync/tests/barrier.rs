@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 
+/// Controls, tried: a count that is not set back; everybody a leader.
 #[test]
 fn it_opens_for_so_many_and_closes_behind_them() {
     let barrier = Barrier::new(3);
@@ -39,6 +40,8 @@ fn it_opens_for_so_many_and_closes_behind_them() {
 /// Random schedules of waits that arrive, are polled and dropped, against a model. Fails if the
 /// arrival of one that was dropped counts, or if a drop after the opening takes one of the next round
 /// back.
+///
+/// Controls, tried: a drop that does not take the arrival back; one that does so after the opening, too.
 #[test]
 fn a_wait_dropped_at_any_point_has_not_arrived() {
     for seed in 0..10_000 {
@@ -75,6 +78,8 @@ fn a_wait_dropped_at_any_point_has_not_arrived() {
 }
 
 /// Fails if one overtakes the others by more than a round, or a round has not one leader.
+///
+/// Controls, tried: a barrier that opens for one less; everybody a leader.
 #[test]
 fn threads_stay_in_step() {
     const THREADS: usize = 4;

@@ -1,7 +1,7 @@
 //! Every lock and every channel keeps the rules of leaves: in a cancelled scope it does not start, and one that
 //! waits is unwound when its scope is cancelled. Both ways what it waits for is as it was.
 //!
-//! Negative control: with a `Leaf::start` that is always ready all of them fail.
+//! Negative control, tried once: with a `Leaf::start` that is always ready all of them fail.
 
 use heist_runtime::scope::{Exit, Reason, Scope, catch};
 use heist_sync::group::JoinSet;
@@ -234,7 +234,7 @@ fn unbounded_channels() {
 /// An item that came while it waited in a scope that is cancelled now: polled by hand it stays in the channel,
 /// as it does when the scope was cancelled before.
 ///
-/// Control: a `poll_recv` that asks the scope only where a wait begins takes it.
+/// Control, tried: a `poll_recv` that asks the scope only where a wait begins takes it.
 #[test]
 fn a_receive_by_hand_leaves_the_item_in_the_channel() {
     heist_runtime::block_on(async {
@@ -348,7 +348,7 @@ fn queues() {
 
 /// The set is as it was: who joins it later, in a cleanup for instance, gets the outputs.
 ///
-/// Control: with a `join_next` that polls the handles in a cancelled scope, where they do not start and so are
+/// Control, tried: with a `join_next` that polls the handles in a cancelled scope, where they do not start and so are
 /// never woken, the rest of this waits for ever.
 #[test]
 fn join_sets() {

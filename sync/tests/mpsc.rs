@@ -21,7 +21,7 @@ impl Drop for Item {
     }
 }
 
-/// More than a few blocks. Control: a block freed one slot too early, or linked one too late.
+/// More than a few blocks. Control, tried: a block freed one slot too early, or linked one too late.
 #[test]
 fn items_come_in_the_order_in_which_they_were_sent() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -44,6 +44,7 @@ fn items_come_in_the_order_in_which_they_were_sent() {
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
 }
 
+/// Control, tried: a `recv_many` that gives back the room of one item.
 #[test]
 fn a_full_channel_holds_senders_back_in_turn() {
     let (sender, mut receiver) = mpsc::channel(2);
@@ -72,6 +73,7 @@ fn a_full_channel_holds_senders_back_in_turn() {
     assert_eq!(sender.capacity(), 2);
 }
 
+/// Controls, tried: a receiver that keeps the waker of its first poll; an end that does not wake.
 #[test]
 fn only_a_receiver_that_waits_is_woken_and_by_its_last_waker() {
     let (sender, mut receiver) = mpsc::channel(8);
@@ -94,8 +96,8 @@ fn only_a_receiver_that_waits_is_woken_and_by_its_last_waker() {
     assert_eq!(Arc::strong_count(&old), 1);
 }
 
-/// Dropped before the first poll, after it, when room was given, at every place of the queue.
-/// Control: a wait that keeps the room it was given.
+/// Dropped before the first poll, after it, when room was given, at every place of the queue. Control, tried: a wait
+/// that keeps the room it was given.
 #[test]
 fn a_cancelled_send_or_reserve_gives_its_room_to_the_next() {
     for stage in 0..3 {
@@ -134,6 +136,7 @@ fn a_cancelled_send_or_reserve_gives_its_room_to_the_next() {
     }
 }
 
+/// Control, tried: a receive that gives no room back.
 #[test]
 fn a_cancelled_receive_loses_nothing() {
     let (sender, mut receiver) = mpsc::channel(4);
@@ -148,7 +151,7 @@ fn a_cancelled_receive_loses_nothing() {
     }
 }
 
-/// Control: room given back without a nudge leaves the receiver waiting.
+/// Control, tried: room given back without a nudge leaves the receiver waiting.
 #[test]
 fn a_closed_channel_lasts_as_long_as_reserved_room() {
     let (sender, mut receiver) = mpsc::channel(4);
@@ -176,6 +179,8 @@ fn a_closed_channel_lasts_as_long_as_reserved_room() {
 }
 
 /// The room was given to a sender that is cancelled after the receiver has closed.
+///
+/// Control, tried: a wait for room that does not nudge the receiver when it is dropped.
 #[test]
 fn a_cancelled_sender_ends_a_closed_channel() {
     let (sender, mut receiver) = mpsc::channel(1);
@@ -192,6 +197,7 @@ fn a_cancelled_sender_ends_a_closed_channel() {
     assert_eq!(block_on(receiver.recv()), None);
 }
 
+/// Controls, tried: an owned permit that keeps its room; a `PermitIterator` that does.
 #[test]
 fn permits_send_release_and_return_what_is_left() {
     let (sender, mut receiver) = mpsc::channel(3);
@@ -213,6 +219,7 @@ fn permits_send_release_and_return_what_is_left() {
     assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Ok(2)));
 }
 
+/// Control, tried: a `downgrade` that counts as a sender.
 #[test]
 fn weak_senders_do_not_keep_it_open() {
     let (sender, mut receiver) = mpsc::channel(1);
@@ -225,7 +232,7 @@ fn weak_senders_do_not_keep_it_open() {
     assert_eq!(block_on(receiver.recv()), None);
 }
 
-/// Control: no time at all, whatever the limit is.
+/// Control, tried: no time at all, whatever the limit is.
 #[test]
 fn a_send_gives_up_when_its_time_is_over() {
     heist_runtime::block_on(async {
@@ -254,6 +261,7 @@ fn a_send_gives_up_when_its_time_is_over() {
     });
 }
 
+/// Control, tried: a sender that does not wake.
 #[test]
 fn threads_block_until_there_is_room_or_an_item() {
     let (sender, mut receiver) = mpsc::channel(1);
@@ -282,6 +290,7 @@ fn threads_block_until_there_is_room_or_an_item() {
     assert_eq!(thread.join().unwrap(), (Some(1), None));
 }
 
+/// Control, tried: without the look at who blocks.
 #[test]
 fn blocking_in_a_task_panics() {
     heist_runtime::block_on(async {
@@ -293,8 +302,8 @@ fn blocking_in_a_task_panics() {
     });
 }
 
-/// Sent is received, returned or dropped, each once, whoever closes and whoever is cancelled.
-/// Control: a receiver whose drop leaves the items, or a permit that is lost.
+/// Sent is received, returned or dropped, each once, whoever closes and whoever is cancelled. Control, tried: a
+/// receiver whose drop leaves the items, or a permit that is lost.
 #[test]
 fn threads_lose_and_double_no_item() {
     const SENDERS: usize = 4;

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+/// Control, tried: an owned guard that does not unlock.
 #[test]
 fn the_value_is_reached_by_every_way() {
     let mut mutex = Mutex::new(vec![1]);
@@ -29,6 +30,7 @@ fn the_value_is_reached_by_every_way() {
     );
 }
 
+/// Controls, tried: a `map` that lets go of the permit; one that forgets the guard when the closure panics.
 #[test]
 fn a_mapped_guard_keeps_it_locked() {
     let mutex = Mutex::new((1, Some(2)));
@@ -52,6 +54,8 @@ fn a_mapped_guard_keeps_it_locked() {
 }
 
 /// Fails if unlocking frees the lock instead of handing it over.
+///
+/// Control, tried: a `grant` to the last one of the queue.
 #[test]
 fn first_come_first_served() {
     let mutex = Mutex::new(());
@@ -82,6 +86,8 @@ fn first_come_first_served() {
 
 /// 10,000 random schedules of three waits that are polled, dropped and served in any order. Fails
 /// if a drop does not pass the lock on, or if two have it at a time.
+///
+/// Controls, tried: a `Take` that keeps what it was granted; a mutex with two permits.
 #[test]
 fn a_wait_dropped_at_any_point_loses_nothing() {
     for seed in 0..10_000 {
@@ -118,6 +124,8 @@ fn a_wait_dropped_at_any_point_loses_nothing() {
 }
 
 /// Fails if the mutex lets in two at a time: the increments are no atomic operations.
+///
+/// Control, tried: a mutex with two permits.
 #[test]
 fn threads_exclude_each_other() {
     const THREADS: u64 = 4;
@@ -163,7 +171,7 @@ fn what_may_move_between_threads_may() {
     check_value(Arc::new(Mutex::new(0)).lock_owned());
 }
 
-/// Control: a `map` that lets go of the permit leaves the mutex unlocked.
+/// Control, tried: a `map` that lets go of the permit leaves the mutex unlocked.
 #[test]
 fn an_owned_guard_of_a_part_keeps_the_whole_locked_and_alive() {
     let mutex = Arc::new(Mutex::new((vec![1, 2], "other")));

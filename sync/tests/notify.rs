@@ -26,6 +26,7 @@ fn has_permit(notify: &Notify) -> bool {
     pin!(notify.notified()).enable()
 }
 
+/// Control, tried: a `notify_waiters` that leaves a permit.
 #[test]
 fn there_is_one_permit_at_most() {
     let notify = Notify::new();
@@ -42,6 +43,7 @@ fn there_is_one_permit_at_most() {
     assert!(!has_permit(&notify), "for those who wait only");
 }
 
+/// Controls, tried: a `notify_last` for the first one; a `notify_one` for two.
 #[test]
 fn the_first_or_the_last_or_everybody() {
     let notify = Notify::new();
@@ -63,6 +65,8 @@ fn the_first_or_the_last_or_everybody() {
 }
 
 /// Fails if the count is not looked at before the permit, or not at all.
+///
+/// Controls, tried: without the look at the count; with one that takes the permit along.
 #[test]
 fn everybody_includes_those_not_polled_yet() {
     let notify = Arc::new(Notify::new());
@@ -78,6 +82,7 @@ fn everybody_includes_those_not_polled_yet() {
     assert!(!has_permit(&notify));
 }
 
+/// Control, tried: an `enable` that only looks for a permit.
 #[test]
 fn an_enabled_one_is_in_the_queue() {
     let notify = Notify::new();
@@ -100,6 +105,8 @@ fn an_enabled_one_is_in_the_queue() {
 }
 
 /// Fails if a drop keeps the notification, or passes it on to the wrong end.
+///
+/// Controls, tried: a drop that keeps the notification; one that always passes it on to the first.
 #[test]
 fn a_dropped_one_passes_its_notification_on() {
     let notify = Notify::new();
@@ -123,6 +130,8 @@ fn a_dropped_one_passes_its_notification_on() {
 
 /// 10,000 random schedules of waits that are polled and dropped among notifications, against a model
 /// of what has to come out. Fails if a drop loses or doubles a notification.
+///
+/// Controls, tried: a drop that keeps the notification; one that passes on what was for everybody.
 #[test]
 fn a_wait_dropped_at_any_point_loses_nothing() {
     for seed in 0..10_000 {
@@ -185,6 +194,8 @@ fn a_wait_dropped_at_any_point_loses_nothing() {
 
 /// Fails if a notification is lost: the receivers would wait for ever, and `block_on` panics. (With
 /// `enable` left out, two items sent at once may wake one.)
+///
+/// Control, tried: a `refresh` that keeps the waker it has: those that were enabled are not woken.
 #[test]
 fn threads_miss_nothing() {
     const ITEMS: usize = 20_000;
@@ -231,6 +242,8 @@ fn threads_miss_nothing() {
 }
 
 /// Fails if one who came before is missed: the others would wait for a round that never comes.
+///
+/// Control, tried: a `notify_waiters` that counts, but releases nobody.
 #[test]
 fn threads_are_released_together() {
     const WAITERS: usize = 4;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 
+/// Controls, tried: a value that does not end the turn; a turn that is kept by a maker that fails.
 #[test]
 fn the_value_is_reached_by_every_way() {
     let mut cell = OnceCell::new();
@@ -30,6 +31,7 @@ fn the_value_is_reached_by_every_way() {
     assert_eq!(cell.get(), Some(&3));
 }
 
+/// Controls, tried: two turns at a time; a `set` that takes a value in the making for one that is there.
 #[test]
 fn those_who_come_later_wait_for_the_first() {
     let cell = OnceCell::new();
@@ -49,6 +51,8 @@ fn those_who_come_later_wait_for_the_first() {
 }
 
 /// Fails if a maker that is dropped, fails or panics keeps the turn.
+///
+/// Control, tried: a turn that is not given back when it is dropped.
 #[test]
 fn the_next_in_turn_makes_it_if_the_first_does_not() {
     for end in 0..3 {
@@ -91,6 +95,8 @@ async fn outcome_after(end: usize) -> bool {
 
 /// 5,000 random schedules of makers that take two polls and are polled and dropped in any order.
 /// Fails if a drop loses the turn, or two make the value at a time.
+///
+/// Controls, tried: two turns at a time; one that is not given back when it is dropped.
 #[test]
 fn a_future_dropped_at_any_point_hands_over() {
     struct Making<'a>(&'a AtomicUsize);
@@ -141,6 +147,8 @@ fn a_future_dropped_at_any_point_hands_over() {
 }
 
 /// Fails if two threads make the value, or one does not get it.
+///
+/// Control, tried: a value that does not end the turn.
 #[test]
 fn threads_get_the_same_value() {
     for round in 0..2_000 {
@@ -165,7 +173,7 @@ fn threads_get_the_same_value() {
     }
 }
 
-/// Control: a `set` that does not set the event leaves them waiting; a `From` that does not as well.
+/// Control, tried: a `set` that does not set the event leaves them waiting; a `From` that does not as well.
 #[test]
 fn a_value_that_is_set_once_reaches_all_who_wait() {
     let cell = heist_sync::SetOnce::new();

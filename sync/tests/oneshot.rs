@@ -26,6 +26,7 @@ fn poll<T>(receiver: &mut Receiver<T>, waker: &Arc<Counter>) -> Poll<Result<T, R
     poll_once(Pin::new(receiver), waker)
 }
 
+/// Control, tried: a `send` that does not wake.
 #[test]
 fn a_value_sent_before_or_during_the_wait_arrives() {
     let (sender, receiver) = oneshot::channel();
@@ -43,6 +44,7 @@ fn a_value_sent_before_or_during_the_wait_arrives() {
     assert!(receiver.is_terminated());
 }
 
+/// Control, tried: a poll that answers with an error.
 #[test]
 #[should_panic(expected = "polled again after it was done")]
 fn polling_it_again_panics() {
@@ -53,6 +55,7 @@ fn polling_it_again_panics() {
     let _ = poll(&mut receiver, &waker);
 }
 
+/// Control, tried: an end that does not wake the other.
 #[test]
 fn a_dropped_sender_fails_the_receiver() {
     let (sender, mut receiver) = oneshot::channel::<u32>();
@@ -70,6 +73,7 @@ fn a_dropped_sender_fails_the_receiver() {
     assert!(receiver.is_terminated());
 }
 
+/// Control, tried: a `send` that forgets what it cannot hand over.
 #[test]
 fn a_dropped_receiver_returns_the_value_to_the_sender() {
     let (sender, receiver) = oneshot::channel();
@@ -79,8 +83,8 @@ fn a_dropped_receiver_returns_the_value_to_the_sender() {
     assert_eq!(sender.send("back"), Err("back"));
 }
 
-/// Control: `close` that takes a value away with it fails the first half, one that does not set
-/// the bit the second.
+/// Control, tried: `close` that takes a value away with it fails the first half, one that does not set the bit the
+/// second.
 #[test]
 fn closing_keeps_what_was_sent_and_refuses_the_rest() {
     let (sender, mut receiver) = oneshot::channel();
@@ -95,6 +99,7 @@ fn closing_keeps_what_was_sent_and_refuses_the_rest() {
     assert!(block_on(receiver).is_err());
 }
 
+/// Control, tried: a `try_recv` that looks for a value only, and not for the end.
 #[test]
 fn trying_says_whether_to_wait() {
     let (sender, mut receiver) = oneshot::channel();
@@ -115,6 +120,7 @@ fn trying_says_whether_to_wait() {
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
 }
 
+/// Controls, tried: a `close` that does not wake; a drop that does not.
 #[test]
 fn the_sender_learns_that_nobody_waits() {
     for close in [true, false] {
@@ -137,7 +143,7 @@ fn the_sender_learns_that_nobody_waits() {
     }
 }
 
-/// Control: a `register` that keeps the waker it has.
+/// Control, tried: a `register` that keeps the waker it has.
 #[test]
 fn the_waker_of_the_last_poll_is_woken() {
     let (sender, mut receiver) = oneshot::channel();
@@ -150,8 +156,8 @@ fn the_waker_of_the_last_poll_is_woken() {
     assert_eq!(Arc::strong_count(&new), 1);
 }
 
-/// Each end may go first, having waited or not, with a value or none: every value is dropped once,
-/// and no waker stays behind. Control: a change of state that leaves the waker bits alone.
+/// Each end may go first, having waited or not, with a value or none: every value is dropped once, and no waker stays
+/// behind. Control, tried: a change of state that leaves the waker bits alone.
 #[test]
 fn whoever_goes_last_leaves_nothing_behind() {
     for schedule in 0..32 {
@@ -212,6 +218,7 @@ fn a_waker_may_free_the_channel() {
     sender.send(vec![1, 2, 3]).unwrap();
 }
 
+/// Control, tried: a `send` that does not wake.
 #[test]
 fn a_thread_can_block_for_the_value() {
     let (sender, receiver) = oneshot::channel();
@@ -224,6 +231,7 @@ fn a_thread_can_block_for_the_value() {
     assert!(receiver.blocking_recv().is_err());
 }
 
+/// Control, tried: without the look at who blocks.
 #[test]
 fn blocking_in_a_task_panics() {
     heist_runtime::block_on(async {
@@ -235,8 +243,8 @@ fn blocking_in_a_task_panics() {
     });
 }
 
-/// Sending, dropping, closing, waiting with changing wakers, from two threads at a time: what was
-/// sent was received, returned or dropped, exactly once. Control: `leave` that forgets a value.
+/// Sending, dropping, closing, waiting with changing wakers, from two threads at a time: what was sent was received,
+/// returned or dropped, exactly once. Control, tried: `leave` that forgets a value.
 #[test]
 fn threads_lose_and_double_no_value() {
     const ROUNDS: usize = 20_000;

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
+/// Control, tried: a queue that takes from its back.
 #[test]
 fn each_kind_has_its_order() {
     let items = [(2, 'a'), (1, 'b'), (3, 'c'), (1, 'a')];
@@ -56,6 +57,8 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 /// Fails if the heap compares the items only.
+///
+/// Control, tried: an order that does not look at the numbers.
 #[test]
 fn equal_items_keep_their_order() {
     let queue = PriorityQueue::unbounded();
@@ -69,6 +72,7 @@ fn equal_items_keep_their_order() {
     assert!(out.is_sorted());
 }
 
+/// Control, tried: a queue that is never full.
 #[test]
 fn it_says_how_it_is() {
     let queue = Queue::new(2);
@@ -92,6 +96,7 @@ fn it_says_how_it_is() {
     assert_eq!(Queue::<()>::unbounded().maxsize(), None);
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "one item at least")]
 fn no_room_at_all_is_a_mistake() {
@@ -99,6 +104,8 @@ fn no_room_at_all_is_a_mistake() {
 }
 
 /// Fails if a `try_get` or a `try_put` overtakes, or wakes go to the wrong one.
+///
+/// Controls, tried: a put that is not handed to the get that waits; a get that admits nobody.
 #[test]
 fn first_come_first_served() {
     let queue = Queue::new(1);
@@ -125,6 +132,8 @@ fn first_come_first_served() {
 }
 
 /// Fails if the last waker is not the one that is called.
+///
+/// Control, tried: a `refresh` that keeps the waker it has.
 #[test]
 fn the_last_waker_is_called() {
     let queue = Queue::new(1);
@@ -137,6 +146,7 @@ fn the_last_waker_is_called() {
     assert_eq!(block_on(get), Ok(1));
 }
 
+/// Controls, tried: a shutdown that always throws the rest away; one that wakes nobody.
 #[test]
 fn a_shutdown_lets_the_rest_be_got() {
     let queue = Queue::new(1);
@@ -157,6 +167,7 @@ fn a_shutdown_lets_the_rest_be_got() {
     assert_eq!(queue.try_get(), Err(TryGetError::ShutDown));
 }
 
+/// Controls, tried: a shutdown that never throws anything away; one that does not count it as done.
 #[test]
 fn a_shutdown_at_once_throws_the_rest_away() {
     let queue = Queue::unbounded();
@@ -183,6 +194,7 @@ fn a_shutdown_at_once_throws_the_rest_away() {
     block_on(join);
 }
 
+/// Control, tried: a release that ends after one batch of wakers.
 #[test]
 fn a_shutdown_reaches_all_who_wait_to_get() {
     let queue = PriorityQueue::<u32>::new(3);
@@ -199,6 +211,8 @@ fn a_shutdown_reaches_all_who_wait_to_get() {
 }
 
 /// Fails if items that wait for room are not counted, or if joining looks at the length.
+///
+/// Controls, tried: a join that returns at once; items that waited for room and are not counted.
 #[test]
 fn a_join_waits_for_what_was_put() {
     let queue = Queue::new(1);
@@ -229,6 +243,8 @@ fn a_join_waits_for_what_was_put() {
 
 /// Two gets with an item each, both dropped, in either order, with a third in line or without. Fails
 /// if an item is lost, or comes out in another order than it was put.
+///
+/// Controls, tried: a dropped get that drops its item; one that puts it back at the end.
 #[test]
 fn gets_dropped_in_pairs_lose_nothing() {
     for order in 0..2 {

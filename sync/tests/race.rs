@@ -55,7 +55,7 @@ fn message(run: impl FnOnce()) -> String {
         .to_string()
 }
 
-/// Control: a `poll` that does not leave its waker with the branches is not woken.
+/// Control, tried: a `poll` that does not leave its waker with the branches is not woken.
 #[test]
 fn the_first_output_wins_without_any_runtime() {
     let (sender, receiver) = oneshot::channel();
@@ -67,7 +67,7 @@ fn the_first_output_wins_without_any_runtime() {
     assert_eq!(poll_once(both.as_mut(), &counter), Poll::Ready(7));
 }
 
-/// Control: a `chance::below` that returns 0.
+/// Control, tried: a `chance::below` that returns 0.
 #[test]
 fn of_two_that_are_ready_each_wins_at_times() {
     let firsts = (0..1_000)
@@ -92,8 +92,8 @@ fn the_cleanup_of_the_loser_is_awaited() {
     assert_eq!(log.take(), ["won", "closed resource Cancelled", "returned"]);
 }
 
-/// Control: with a `poll_unwinding` that polls every branch, as one would who does not `watch`, the
-/// receiver takes the value with it.
+/// Control, tried: with a `poll_unwinding` that polls every branch, as one would who does not `watch`, the receiver
+/// takes the value with it.
 #[test]
 fn a_loser_that_only_waits_takes_nothing_along() {
     let log = Log::default();
@@ -122,7 +122,7 @@ fn a_loser_that_only_waits_takes_nothing_along() {
     assert_eq!(log.take(), ["closed resource Cancelled"]);
 }
 
-/// Control: a `poll_out` that catches nothing drops the other, whose close is then called `Dropped`.
+/// Control, tried: a `poll_out` that catches nothing drops the other, whose close is then called `Dropped`.
 #[test]
 fn a_panic_wins_after_the_other_has_unwound() {
     let log = Log::default();
@@ -139,7 +139,7 @@ fn a_panic_wins_after_the_other_has_unwound() {
     assert_eq!(log.take(), ["closed resource Cancelled"]);
 }
 
-/// Control: a `panicked` that does nothing.
+/// Control, tried: a `panicked` that does nothing.
 #[test]
 fn a_panic_in_the_cleanup_of_the_loser_replaces_the_output() {
     struct Bad;
@@ -158,6 +158,7 @@ fn a_panic_in_the_cleanup_of_the_loser_replaces_the_output() {
     assert_eq!(message, "in the cleanup");
 }
 
+/// Control, tried: without `propagate` in `decide`.
 #[test]
 fn a_cancellation_from_outside_unwinds_both() {
     let log = Log::default();
@@ -240,7 +241,7 @@ async fn biased_yield<T>(value: T) -> Result<T, ()> {
     Ok(value)
 }
 
-/// Control: as for the race.
+/// Control, tried: as for the race.
 #[test]
 fn the_first_error_is_returned_after_the_others_have_unwound() {
     let log = Log::default();
@@ -266,7 +267,7 @@ fn the_first_error_is_returned_after_the_others_have_unwound() {
     );
 }
 
-/// Control: without the probe, which finds out that it is lent, the timeout within is unwound and panics.
+/// Control, tried: without the probe, which finds out that it is lent, the timeout within is unwound and panics.
 #[test]
 fn what_is_lent_goes_on_after_an_error() {
     let log = Log::default();
@@ -315,7 +316,7 @@ fn only_what_is_lent_needs_no_scope() {
     });
 }
 
-/// Control: as for the one that only waits.
+/// Control, tried: as for the one that only waits.
 #[test]
 fn a_loser_that_was_never_polled_does_not_begin() {
     let begun = Cell::new(false);
@@ -345,7 +346,7 @@ fn they_may_borrow_and_change_threads() {
     assert_eq!(here.into_inner(), 1);
 }
 
-/// Control: with a `Slot::unwinds` that is never true, the resources are closed too late.
+/// Control, tried: with a `Slot::unwinds` that is never true, the resources are closed too late.
 #[test]
 fn try_join_all_returns_after_the_others_have_unwound() {
     for count in [2, 40] {
@@ -396,7 +397,7 @@ fn the_first_of_many_wins_without_any_runtime() {
     }
 }
 
-/// Control: with 0 for the `first` of `poll_woken` it is always the same one; without the break there all are
+/// Control, tried: with 0 for the `first` of `poll_woken` it is always the same one; without the break there all are
 /// polled.
 #[test]
 fn of_many_that_are_ready_each_wins_at_times() {
@@ -415,7 +416,7 @@ fn of_many_that_are_ready_each_wins_at_times() {
     }
 }
 
-/// Control: with a `Slot::unwinds` that is never true, the resources are closed too late.
+/// Control, tried: with a `Slot::unwinds` that is never true, the resources are closed too late.
 #[test]
 fn race_all_returns_after_the_others_have_unwound() {
     for count in [2, 40] {
@@ -441,7 +442,7 @@ fn race_all_returns_after_the_others_have_unwound() {
     }
 }
 
-/// Control: without the `watch` in `Children::poll_out` all losers are polled again.
+/// Control, tried: without the `watch` in `Children::poll_out` all losers are polled again.
 #[test]
 fn of_many_losers_only_those_are_polled_that_unwind() {
     for count in [3, 40] {
@@ -483,6 +484,7 @@ fn a_panic_of_one_of_many_wins_after_the_others_have_unwound() {
     }
 }
 
+/// Control, tried: without `propagate` in `decide`.
 #[test]
 fn a_cancellation_from_outside_unwinds_all() {
     for count in [2, 40] {
@@ -503,6 +505,7 @@ fn a_cancellation_from_outside_unwinds_all() {
     }
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "a race of no futures has no winner")]
 fn a_race_of_none_is_refused() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 
+/// Control, tried: a `downgrade` that keeps all permits.
 #[test]
 fn the_value_is_reached_by_every_way() {
     let mut lock = RwLock::from(vec![1]);
@@ -41,6 +42,7 @@ fn the_value_is_reached_by_every_way() {
     );
 }
 
+/// Control, tried: a `map` that lets go of the permits, of a reader or of a writer.
 #[test]
 fn a_mapped_guard_keeps_it_locked() {
     let lock = RwLock::new((1, Some(2)));
@@ -65,6 +67,7 @@ fn a_mapped_guard_keeps_it_locked() {
     assert!(lock.try_write().is_ok());
 }
 
+/// Control, tried: a `with_max_readers` that makes it three in any case.
 #[test]
 fn there_are_as_many_readers_as_may_be() {
     let lock = RwLock::with_max_readers((), 2);
@@ -83,6 +86,7 @@ fn there_are_as_many_readers_as_may_be() {
     assert!(lock.try_write().is_ok());
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "readers at a time")]
 fn no_readers_are_too_few() {
@@ -90,6 +94,8 @@ fn no_readers_are_too_few() {
 }
 
 /// Fails if readers overtake a waiting writer, or a writer leaves some of its permits behind.
+///
+/// Controls, tried: a `downgrade` that keeps all permits; a `grant` to the last one of the queue.
 #[test]
 fn first_come_first_served() {
     let lock = RwLock::new(());
@@ -119,6 +125,8 @@ fn first_come_first_served() {
 }
 
 /// Fails if a writer that gives up keeps what it had collected, or those behind it out.
+///
+/// Control, tried: a `Take` that keeps its part when it is dropped.
 #[test]
 fn a_writer_that_gives_up_lets_the_readers_pass() {
     let lock = RwLock::new(());
@@ -159,6 +167,8 @@ fn wait(lock: &RwLock<()>, write: bool) -> Wait<'_> {
 
 /// 10,000 random schedules of four waits that are polled, dropped and served in any order. Fails if
 /// a drop does not pass permits on, or if somebody has the lock beside a writer.
+///
+/// Controls, tried: a `Take` that keeps what it was granted; a writer that gives back one permit of all.
 #[test]
 fn a_wait_dropped_at_any_point_loses_nothing() {
     for seed in 0..10_000 {
@@ -207,6 +217,8 @@ fn a_wait_dropped_at_any_point_loses_nothing() {
 }
 
 /// Fails if a reader sees a half done change, or two write at a time.
+///
+/// Controls, tried: a `grant` that gives the same permits twice; a writer that gives back one permit of all.
 #[test]
 fn threads_exclude_each_other() {
     const THREADS: u64 = 4;
@@ -272,7 +284,7 @@ fn what_may_move_between_threads_may() {
     check_value(Arc::new(RwLock::new(0)).write_owned());
 }
 
-/// Control: a `map` that lets go of the permits leaves it unlocked.
+/// Control, tried: a `try_map` that lets go of the permits leaves it unlocked.
 #[test]
 fn an_owned_writer_of_a_part_keeps_the_whole_locked_and_alive() {
     let lock = Arc::new(RwLock::new((1, Some(2))));

@@ -37,7 +37,7 @@ fn handlers_are_a_part_of_the_code_around() {
     assert_eq!(block_on(run()), Ok(4));
 }
 
-/// Control: with a `chance::below` that returns 0 one side always wins.
+/// Control, tried: with a `chance::below` that returns 0 one side always wins.
 #[test]
 fn chance_decides_unless_it_is_biased() {
     block_on(async {
@@ -83,7 +83,7 @@ fn patterns_choose_and_take() {
     });
 }
 
-/// Control: a `Branch` that makes the future in any case panics on the `None`.
+/// Control, tried: a `Branch` that makes the future in any case panics on the `None`.
 #[test]
 fn conditions_switch_branches_off() {
     block_on(async {
@@ -114,7 +114,7 @@ fn conditions_switch_branches_off() {
     assert!(message.contains("switched off"), "{message}");
 }
 
-/// Control: with a probe that always says `Owned` the timeout within is unwound, and panics at the next poll.
+/// Control, tried: with a probe that always says `Owned` the timeout within is unwound, and panics at the next poll.
 #[test]
 fn what_is_lent_goes_on_in_the_next_round() {
     heist_runtime::block_on(async {
@@ -166,7 +166,7 @@ fn the_handler_runs_after_the_cleanup_of_the_losers() {
     );
 }
 
-/// Control: with losers that are polled on (see `race.rs`) items are lost.
+/// Control, tried: with losers that are polled on (see `race.rs`) items are lost.
 #[test]
 fn a_receive_that_loses_takes_no_item() {
     heist_runtime::block_on(async {

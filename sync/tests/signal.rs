@@ -18,7 +18,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// Control: a `tell` for the first listener only.
+/// Control, tried: a `tell` for the first signal only.
 #[test]
 fn everybody_who_listens_is_told() {
     block_on(async {
@@ -43,7 +43,8 @@ fn everybody_who_listens_is_told() {
     });
 }
 
-/// What comes while nobody waits is told by the next call, once. Control: `Signal` with `mark_unchanged` in `recv`.
+/// What comes while nobody waits is told by the next call, once. Control, tried: `Signal` with `mark_unchanged` in
+/// `recv`.
 #[test]
 fn a_signal_that_comes_between_two_calls_is_kept() {
     block_on(async {
@@ -63,7 +64,7 @@ fn a_signal_that_comes_between_two_calls_is_kept() {
     });
 }
 
-/// Control: without the handler the process ends here.
+/// Control, tried: without the handler the process ends here.
 #[test]
 fn ctrl_c_does_not_end_the_process() {
     block_on(async {
@@ -80,6 +81,8 @@ fn ctrl_c_does_not_end_the_process() {
 }
 
 /// Two runtimes, one after the other, and a third executor.
+///
+/// Control, tried: a `tell` for the first signal only.
 #[test]
 fn listeners_outlive_runtimes() {
     let kind = SignalKind::window_change();
@@ -93,6 +96,7 @@ fn listeners_outlive_runtimes() {
     std::thread::sleep(Duration::from_millis(50));
 }
 
+/// Control, tried: without the look at `FORBIDDEN`.
 #[test]
 fn what_cannot_be_handled_is_refused() {
     for number in [9, 19, 11, 0, -1, 1000] {

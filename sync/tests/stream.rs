@@ -50,19 +50,21 @@ fn all<S: Stream>(stream: S) -> Vec<S::Item> {
     block_on(stream.collect())
 }
 
+/// Control, tried: a `map` that knows nothing of its size.
 #[test]
 fn map_changes_each_value() {
     assert_eq!(all(slow(3).map(|i| i * 10)), [0, 10, 20]);
     assert_eq!(iter([1, 2]).map(|i| i).size_hint(), (2, Some(2)));
 }
 
+/// Control, tried: a `filter` that lets everything through.
 #[test]
 fn filter_leaves_values_out() {
     assert_eq!(all(slow(10).filter(|i| i % 3 == 0)), [0, 3, 6, 9]);
     assert_eq!(iter([1, 2]).filter(|_| true).size_hint(), (0, Some(2)));
 }
 
-/// Control: a `take` that looks for the end after its last value reads one too many.
+/// Control, tried: a `take` that looks for the end after its last value reads one too many.
 #[test]
 fn take_reads_no_more_than_it_gives() {
     let read = Cell::new(0);
@@ -81,6 +83,7 @@ fn take_reads_no_more_than_it_gives() {
     assert_eq!(all(slow(2).take(0)), [0; 0]);
 }
 
+/// Control, tried: a `take` that looks for the end after its last value.
 #[test]
 fn streams_of_streams_are_lazy() {
     let read = Cell::new(0);
@@ -99,6 +102,7 @@ fn streams_of_streams_are_lazy() {
     assert_eq!((read.get(), called.get()), (2, 2));
 }
 
+/// Control, tried: a `push` that drops its value.
 #[test]
 fn values_are_collected_into_what_is_wanted() {
     block_on(async {
@@ -117,7 +121,7 @@ fn values_are_collected_into_what_is_wanted() {
     });
 }
 
-/// Control: a `push` that answers `Continue` to an error reads on.
+/// Control, tried: a `push` that answers `Continue` to an error reads on for ever.
 #[test]
 fn collecting_stops_at_the_first_failure() {
     let read = Cell::new(0);
@@ -133,6 +137,7 @@ fn collecting_stops_at_the_first_failure() {
     assert_eq!(some, Some(vec![0, 1]));
 }
 
+/// Control, tried: a `once` that counts its value when that is gone.
 #[test]
 fn sources_give_what_they_are_made_of() {
     let mut one = once(7);
@@ -147,6 +152,7 @@ fn sources_give_what_they_are_made_of() {
     assert_eq!(iter(0..3).size_hint(), (3, Some(3)));
 }
 
+/// Control, tried: a `try_next` that drops the value.
 #[test]
 fn try_next_splits_values_from_errors() {
     block_on(async {
@@ -177,6 +183,7 @@ fn then_waits_for_one_value_after_the_other() {
     assert_eq!(stuck.size_hint(), (2, Some(2)));
 }
 
+/// Controls, tried: a `filter_map` that ends with the first value it leaves out; an `enumerate` in steps of two.
 #[test]
 fn filter_map_and_enumerate() {
     let odd = slow(5).filter_map(|i| (i % 2 == 1).then_some(i * 10));
@@ -186,7 +193,7 @@ fn filter_map_and_enumerate() {
     assert_eq!(iter([1, 2]).enumerate().size_hint(), (2, Some(2)));
 }
 
-/// Control: a `take_while` that does not remember its end goes on with 4.
+/// Control, tried: a `take_while` that does not remember its end goes on with 4.
 #[test]
 fn take_while_ends_for_good() {
     let read = Cell::new(0);
@@ -202,6 +209,7 @@ fn take_while_ends_for_good() {
     assert_eq!(iter([1]).take_while(|_| true).size_hint(), (0, Some(1)));
 }
 
+/// Control, tried: a `skip` of one less.
 #[test]
 fn skip_leaves_out_the_beginning() {
     assert_eq!(all(slow(5).skip(3)), [3, 4]);
@@ -226,7 +234,7 @@ impl Stream for Stutter {
     }
 }
 
-/// Control: a `fuse` that asks again gives 3.
+/// Control, tried: a `fuse` that asks again gives 3.
 #[test]
 fn fuse_and_chain_stay_ended() {
     let mut stream = Stutter(0).fuse();
@@ -243,6 +251,7 @@ fn fuse_and_chain_stay_ended() {
     assert_eq!(iter(0..2).chain(pending()).size_hint(), (2, None));
 }
 
+/// Control, tried: a `chain` that asks the second one first.
 #[test]
 fn chain_does_not_read_ahead() {
     let read = Cell::new(0);
@@ -252,7 +261,7 @@ fn chain_does_not_read_ahead() {
     assert_eq!(block_on(stream.next()), Some(1));
 }
 
-/// Control: a `merge` that always begins with the same stream gives 0 to 4 first.
+/// Control, tried: a `merge` that always begins with the same stream gives 0 to 4 first.
 #[test]
 fn merge_is_fair_and_ends_with_both() {
     let merged = iter([0, 1, 2, 3, 4]).merge(iter([10, 11]));
@@ -266,7 +275,7 @@ fn merge_is_fair_and_ends_with_both() {
     assert_eq!(poll_next(&mut one_sided), Poll::Pending);
 }
 
-/// Control: without the rest at the end, 4 is lost.
+/// Control, tried: without the rest at the end, 4 is lost.
 #[test]
 fn chunks_are_full_but_for_the_last() {
     assert_eq!(all(slow(5).chunks(2)), [vec![0, 1], vec![2, 3], vec![4]]);
@@ -282,12 +291,14 @@ fn chunks_are_full_but_for_the_last() {
     assert_eq!(waits.size_hint(), (1, None));
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "room for at least one")]
 fn chunks_of_nothing_are_refused() {
     drop(iter([1]).chunks(0));
 }
 
+/// Controls, tried: a `fold` that leaves values out; a `for_each` that does not wait for its future.
 #[test]
 fn fold_and_for_each_see_all_values() {
     assert_eq!(block_on(slow(5).fold(1, |acc, i| acc + i)), 11);

@@ -46,7 +46,7 @@ impl Running {
     }
 }
 
-/// Control: with `<=` for the limit one too many runs; with `FuturesUnordered` the order is wrong.
+/// Control, tried: with `<=` for the limit one too many runs; with `FuturesUnordered` the order is wrong.
 #[test]
 fn buffered_keeps_order_and_limit() {
     for limit in [1, 2, 5, 100] {
@@ -66,7 +66,7 @@ fn buffered_keeps_order_and_limit() {
     }
 }
 
-/// Control: as above.
+/// Control, tried: as above.
 #[test]
 fn buffer_unordered_keeps_the_limit_and_gives_what_is_done() {
     for limit in [1, 2, 5, 100] {
@@ -95,7 +95,7 @@ fn buffer_unordered_keeps_the_limit_and_gives_what_is_done() {
 
 /// An output that waits for its turn counts, or a slow future would fill the memory.
 ///
-/// Control: with a limit on what runs only, all are started.
+/// Control, tried: with a limit on what runs only, all are started.
 #[test]
 fn a_slow_future_holds_buffered_up() {
     let (release, released) = oneshot::channel();
@@ -126,7 +126,7 @@ fn a_slow_future_holds_buffered_up() {
     );
 }
 
-/// Control: a stream that says `None` because nothing runs ends here.
+/// Control, tried: a stream that says `None` because nothing runs ends here.
 #[test]
 fn nothing_running_is_no_end() {
     let mut ordered = pending::<std::future::Ready<()>>().buffered(2);
@@ -141,7 +141,7 @@ fn nothing_running_is_no_end() {
     );
 }
 
-/// Control: with a return after the first future that is done this loses values.
+/// Control, tried: with a return after the first future that is done this loses values.
 #[test]
 fn for_each_concurrent_keeps_the_limit_and_sees_all() {
     for limit in [Some(1), Some(3), Some(100), None] {
@@ -166,7 +166,7 @@ fn for_each_concurrent_keeps_the_limit_and_sees_all() {
     }
 }
 
-/// Control: reading the whole stream before anything is polled never gets here.
+/// Control, tried: reading the whole stream before anything is polled never gets here.
 #[test]
 fn an_endless_stream_does_not_keep_the_futures_from_running() {
     let done = Cell::new(0);
@@ -202,6 +202,7 @@ fn futures_are_woken_from_other_threads() {
     threads.join().unwrap();
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "at least one future")]
 fn a_limit_of_zero_is_refused() {

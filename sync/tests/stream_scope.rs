@@ -10,8 +10,8 @@ use std::pin::pin;
 
 /// A generator that is polled in a cancelled scope unwinds from where it has emitted last.
 ///
-/// Control: an emit that looks at its scope before it hands its value over, but not after, goes on
-/// and notes "after the second value".
+/// Control, tried: an emit that looks at its scope before it hands its value over, but not after, goes on and notes
+/// "after the second value".
 #[test]
 fn a_cancelled_generator_unwinds_from_its_emit() {
     let log = RefCell::new(Vec::new());
@@ -44,7 +44,7 @@ fn a_cancelled_generator_unwinds_from_its_emit() {
     assert_eq!(*log.borrow(), ["after the first value", "cleaned up"]);
 }
 
-/// Control: an emit that hands its value over in a cancelled scope makes this value arrive there.
+/// Control, tried: an emit that hands its value over in a cancelled scope makes this value arrive there.
 #[test]
 fn no_value_comes_in_a_cancelled_scope() {
     let received = Cell::new(0);
@@ -65,7 +65,7 @@ fn no_value_comes_in_a_cancelled_scope() {
 /// A body without scopes of its own stays where it is when a wait for its next value times out, or begins in a
 /// cancelled scope.
 ///
-/// Control: an emit that forgets its value when it may not start loses one.
+/// Control, tried: an emit that forgets its value when it may not start loses one.
 #[test]
 fn a_wait_that_times_out_loses_nothing() {
     block_on(async {

@@ -7,7 +7,7 @@ use std::pin::pin;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Control: without the pause all values come at once.
+/// Control, tried: without the pause all values come at once.
 #[test]
 fn throttle_keeps_values_apart() {
     block_on(async {
@@ -25,6 +25,8 @@ fn throttle_keeps_values_apart() {
 }
 
 /// The first value does not wait, and nor does a stream without a pause.
+///
+/// Control, tried: a pause before the first value.
 #[test]
 fn throttle_of_nothing_costs_nothing() {
     let hour = Duration::from_secs(3600);
@@ -54,6 +56,8 @@ impl<S: Stream + Unpin> CountAll for S {
 }
 
 /// A pause that is dropped half way is over when it would have been.
+///
+/// Control, tried: a stream that is read during the pause.
 #[test]
 fn a_wait_dropped_in_a_pause_loses_no_value() {
     block_on(async {
@@ -70,7 +74,7 @@ fn a_wait_dropped_in_a_pause_loses_no_value() {
     });
 }
 
-/// Control: a timeout that does not note that it has spoken repeats itself without end.
+/// Control, tried: a timeout that does not note that it has spoken repeats itself without end.
 #[test]
 fn timeout_says_once_that_a_value_is_late() {
     block_on(async {
@@ -92,6 +96,7 @@ fn timeout_says_once_that_a_value_is_late() {
     });
 }
 
+/// Control, tried: an upper bound without the errors.
 #[test]
 fn timeout_knows_how_much_may_come() {
     let hint = |stream: heist_sync::stream::Iter<_>| stream.timeout(MILLISECOND).size_hint();

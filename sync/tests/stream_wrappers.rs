@@ -13,6 +13,7 @@ use heist_sync::{broadcast, cancel_scope, mpsc, watch};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+/// Control, tried: a stream that reads ahead.
 #[test]
 fn items_come_in_order_and_then_the_end() {
     let (sender, receiver) = mpsc::channel(3);
@@ -26,7 +27,7 @@ fn items_come_in_order_and_then_the_end() {
     thread.join().unwrap();
 }
 
-/// Control: a stream that reads ahead leaves nothing to the receiver.
+/// Control, tried: a stream that reads ahead leaves nothing to the receiver.
 #[test]
 fn the_receiver_gets_back_what_was_not_read() {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -43,7 +44,7 @@ fn the_receiver_gets_back_what_was_not_read() {
     assert_eq!(receiver.try_recv(), Ok(1));
 }
 
-/// Control: without the question at each poll the item is received and lost.
+/// Control, tried: without the question at each poll the item is received and lost.
 #[test]
 fn nothing_is_received_in_a_cancelled_scope() {
     heist_runtime::block_on(async {
@@ -60,7 +61,7 @@ fn nothing_is_received_in_a_cancelled_scope() {
     });
 }
 
-/// Control: a stream that makes its receive anew at each poll is never woken.
+/// Control, tried: a stream that does not hand its waker to the receive is never woken.
 #[test]
 fn what_is_broadcast_wakes_every_stream() {
     let counter = Counter::new();
@@ -82,7 +83,7 @@ fn what_is_broadcast_wakes_every_stream() {
     }
 }
 
-/// Control: a stream that goes on after the end would make a receiver that is gone receive, and panic.
+/// Control, tried: a stream that goes on after the end would make a receiver that is gone receive, and panic.
 #[test]
 fn a_slow_broadcast_stream_is_told_what_it_lost_and_stays_ended() {
     let (sender, receiver) = broadcast::channel(2);
@@ -98,7 +99,7 @@ fn a_slow_broadcast_stream_is_told_what_it_lost_and_stays_ended() {
     assert_eq!(block_on(stream.next()), None);
 }
 
-/// Control: a `new` that does not mark the value waits for the next one.
+/// Control, tried: a `new` that does not mark the value waits for the next one.
 #[test]
 fn a_watch_stream_begins_with_the_value_there_is() {
     let (sender, receiver) = watch::channel(0);
@@ -148,7 +149,7 @@ fn waits_that_are_given_up_lose_nothing() {
     });
 }
 
-/// Control: without the question at each poll a tick that was waited for before, and is due now, is used up in
+/// Control, tried: without the question at each poll a tick that was waited for before, and is due now, is used up in
 /// the cancelled scope.
 #[test]
 fn an_interval_is_a_stream_of_its_ticks() {

@@ -493,7 +493,7 @@ fn tokens_and_join_sets() {
     });
 }
 
-/// Control: with the id of another member the sum differs.
+/// Control, tried: with the id of another member the sum differs.
 #[test]
 fn a_set_says_which_task_has_completed() {
     block_on(async {
@@ -527,7 +527,7 @@ fn a_wait_for_a_token_may_own_it() {
     });
 }
 
-/// Control: a group that spawns its tasks in another way than everybody does.
+/// Control, tried: a group that spawns its tasks in another way than everybody does.
 #[test]
 fn tasks_of_groups_and_sets_inherit_task_local_values() {
     heist_runtime::task_local! {

@@ -29,6 +29,8 @@ fn once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// A lost wake-up would block the receiver for ever, which loom reports.
+///
+/// Control, tried: a claim that does not look whether its exchange has succeeded.
 #[test]
 fn loom_two_senders_reach_a_receiver_that_waits() {
     model(|| {
@@ -46,6 +48,8 @@ fn loom_two_senders_reach_a_receiver_that_waits() {
 }
 
 /// Two senders claim places at once, up to the end, which is in the second block here.
+///
+/// Control, tried: a claim that does not look whether its exchange has succeeded.
 #[test]
 fn loom_blocks_are_linked_and_the_end_comes_last() {
     model(|| {
@@ -66,6 +70,7 @@ fn loom_blocks_are_linked_and_the_end_comes_last() {
     });
 }
 
+/// Control, tried: a sender that does not wake.
 #[test]
 fn loom_a_full_channel_lets_senders_in_by_turns() {
     model(|| {
@@ -82,7 +87,7 @@ fn loom_a_full_channel_lets_senders_in_by_turns() {
     });
 }
 
-/// Control: a send that does not nudge when it is dropped with room.
+/// Control, tried: room that is given back without a nudge.
 #[test]
 fn loom_a_closed_receiver_waits_for_room_that_is_given_back() {
     model(|| {
@@ -96,7 +101,7 @@ fn loom_a_closed_receiver_waits_for_room_that_is_given_back() {
     });
 }
 
-/// Control: a `Take` that keeps what it was granted when it is dropped.
+/// Control, tried: a `Take` that keeps what it was granted when it is dropped.
 #[test]
 fn loom_a_cancelled_send_gives_its_room_to_the_next() {
     model(|| {
@@ -124,6 +129,7 @@ fn loom_a_cancelled_send_gives_its_room_to_the_next() {
     });
 }
 
+/// Controls, tried: a `send` that does not look for the end; a `try_recv` that does not wait for what is being sent.
 #[test]
 fn loom_sending_races_with_shutting() {
     model(|| {

@@ -12,6 +12,8 @@ use std::task::Poll;
 
 /// Two change a value and one gives up a wait, or has the lock if it was free. Loom checks that the
 /// accesses are ordered; if the one that gives up kept the lock, somebody would wait for ever.
+///
+/// Controls, tried: a `Take` that keeps what it was granted when it is dropped; relaxed orderings of the word.
 #[test]
 fn loom_a_mutex_excludes_and_is_passed_on() {
     let mut builder = loom::model::Builder::new();

@@ -28,6 +28,8 @@ fn wait_or_cancel(notify: &Notify) -> bool {
 
 /// Fails if a cancelled waiter keeps the notification: the other would wait for ever, and loom says
 /// so.
+///
+/// Controls, tried: a drop that keeps the notification; a `notify_one` that finds nobody and leaves `WAITERS` set.
 #[test]
 fn loom_a_cancelled_waiter_passes_its_notification_on() {
     model(|| {
@@ -55,6 +57,8 @@ fn loom_a_cancelled_waiter_passes_its_notification_on() {
 
 /// Fails with relaxed orderings of the word, or if the permit is set without a compare-and-swap when
 /// it is there already: the item of the second might not be seen.
+///
+/// Control, tried: a `notify_one` that does nothing if the permit is there.
 #[test]
 fn loom_look_and_wait_misses_no_item() {
     model(|| {
@@ -79,6 +83,8 @@ fn loom_look_and_wait_misses_no_item() {
 }
 
 /// Fails if the count is read too late: the wait made before the look would miss the call.
+///
+/// Control, tried: a `notify_waiters` that counts, but releases nobody.
 #[test]
 fn loom_everybody_is_reached_between_the_look_and_the_poll() {
     model(|| {
@@ -111,6 +117,8 @@ fn loom_everybody_is_reached_between_the_look_and_the_poll() {
 
 /// One is notified alone while everybody is: nobody waits for ever, and what was meant for one alone
 /// is a permit or was taken.
+///
+/// Control, tried: a `notify_waiters` that leaves `WAITERS` set.
 #[test]
 fn loom_one_and_everybody_at_a_time() {
     model(|| {

@@ -320,6 +320,8 @@ mod tests {
     use std::task::{Context, Waker};
 
     /// If the note that somebody waits stayed behind for good, the fast path would never come back.
+    ///
+    /// Control, tried: a `notify_one` that finds nobody and leaves `WAITERS` set.
     #[test]
     fn the_fast_path_comes_back_when_nobody_waits() {
         for end in 0..4 {

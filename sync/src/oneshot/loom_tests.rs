@@ -69,6 +69,7 @@ async fn restless<T>(mut receiver: Receiver<T>) -> Option<T> {
     .await
 }
 
+/// Controls, tried: a `send` that does not wake; relaxed orderings of the state.
 #[test]
 fn loom_a_value_arrives_and_wakes() {
     model(|| {
@@ -84,6 +85,7 @@ fn loom_a_value_arrives_and_wakes() {
     });
 }
 
+/// Controls, tried: a `send` that does not wake; relaxed orderings of the state.
 #[test]
 fn loom_a_changed_waker_is_the_one_that_is_woken() {
     model(|| {
@@ -95,6 +97,7 @@ fn loom_a_changed_waker_is_the_one_that_is_woken() {
     });
 }
 
+/// Control, tried: an end that does not wake the other.
 #[test]
 fn loom_a_dropped_sender_is_noticed() {
     model(|| {
@@ -105,6 +108,7 @@ fn loom_a_dropped_sender_is_noticed() {
     });
 }
 
+/// Control, tried: an end that forgets the value it finds when it goes.
 #[test]
 fn loom_sending_races_with_dropping_the_receiver() {
     model(|| {
@@ -122,6 +126,7 @@ fn loom_sending_races_with_dropping_the_receiver() {
     });
 }
 
+/// Controls, tried: a `close` that does not set the bit; one that takes a value away with it.
 #[test]
 fn loom_sending_races_with_closing() {
     model(|| {
@@ -139,6 +144,7 @@ fn loom_sending_races_with_closing() {
     });
 }
 
+/// Control, tried: an end that does not wake the other.
 #[test]
 fn loom_closing_wakes_the_sender_and_both_leave() {
     model(|| {
@@ -150,6 +156,7 @@ fn loom_closing_wakes_the_sender_and_both_leave() {
     });
 }
 
+/// Controls, tried: an end that goes and leaves the waker bits alone; relaxed orderings of the state.
 #[test]
 fn loom_both_wait_and_both_leave() {
     model(|| {

@@ -40,6 +40,7 @@ fn once<F: Future>(future: F) -> Option<F::Output> {
     })
 }
 
+/// Control, tried: a dropped get that drops its item.
 #[test]
 fn loom_a_cancelled_get_passes_its_item_on() {
     model(|| {
@@ -58,6 +59,7 @@ fn loom_a_cancelled_get_passes_its_item_on() {
     });
 }
 
+/// Control, tried: a get that admits nobody.
 #[test]
 fn loom_a_cancelled_put_leaves_the_place_to_the_next() {
     model(|| {
@@ -80,6 +82,7 @@ fn loom_a_cancelled_put_leaves_the_place_to_the_next() {
     });
 }
 
+/// Controls, tried: a shutdown that wakes nobody; a put that does not look for it.
 #[test]
 fn loom_a_shutdown_reaches_everybody() {
     model(|| {
@@ -94,6 +97,7 @@ fn loom_a_shutdown_reaches_everybody() {
     });
 }
 
+/// Control, tried: a `finish` with relaxed ordering.
 #[test]
 fn loom_a_join_sees_what_was_done() {
     model(|| {

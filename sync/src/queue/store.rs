@@ -187,7 +187,7 @@ fn parent(place: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Control: without the way up in `next`, or with one step too few in `insert`.
+    /// Control, tried: without the way up in `next`, or with one step too few in `insert`.
     #[test]
     fn the_heap_sorts() {
         let mut state = 1_u32;

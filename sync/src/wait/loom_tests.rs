@@ -43,6 +43,7 @@ fn take_or_cancel(permits: &Permits, n: usize) -> bool {
     })
 }
 
+/// Controls, tried: relaxed orderings of the word; a `grant` that gives the same permit twice.
 #[test]
 fn loom_a_permit_excludes() {
     model(|| {
@@ -65,6 +66,7 @@ fn loom_a_permit_excludes() {
     });
 }
 
+/// Control, tried: relaxed orderings of the word.
 #[test]
 fn loom_what_a_holder_wrote_is_seen_by_the_next() {
     model(|| {
@@ -86,6 +88,7 @@ fn loom_what_a_holder_wrote_is_seen_by_the_next() {
     });
 }
 
+/// Control, tried: a `Take` that does not collect what is free, if that is too little.
 #[test]
 fn loom_a_batch_collects_from_several() {
     model(|| {
@@ -97,6 +100,7 @@ fn loom_a_batch_collects_from_several() {
     });
 }
 
+/// Control, tried: a `Take` that keeps what it was granted when it is dropped.
 #[test]
 fn loom_a_cancelled_waiter_passes_its_permit_on() {
     model(|| {
@@ -120,6 +124,7 @@ fn loom_a_cancelled_waiter_passes_its_permit_on() {
     });
 }
 
+/// Control, tried: a `Take` that keeps its part when it is dropped.
 #[test]
 fn loom_a_cancelled_batch_returns_its_part() {
     model(|| {
@@ -138,6 +143,7 @@ fn loom_a_cancelled_batch_returns_its_part() {
     });
 }
 
+/// Control, tried: a `grant` that gives the same permit twice.
 #[test]
 fn loom_closing_reaches_everybody() {
     model(|| {
@@ -163,6 +169,7 @@ fn loom_closing_reaches_everybody() {
     });
 }
 
+/// Control, tried: a `close` that keeps the part that a waiter had.
 #[test]
 fn loom_closing_a_batch_frees_its_part() {
     model(|| {
@@ -181,6 +188,7 @@ fn loom_closing_a_batch_frees_its_part() {
     });
 }
 
+/// Control, tried: a `grant` that gives the same permit twice.
 #[test]
 fn loom_trying_never_breaks_the_count() {
     model(|| {

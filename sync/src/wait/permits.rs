@@ -406,6 +406,8 @@ mod tests {
     use std::pin::pin;
 
     /// If the note that somebody waits stayed behind, all would work, but never fast again.
+    ///
+    /// Control, tried: a `free` that leaves `WAITERS` set.
     #[test]
     fn the_fast_path_comes_back_when_nobody_waits() {
         for end in 0..3 {

@@ -40,6 +40,7 @@ fn counts(counters: &[Arc<Counter>]) -> Vec<usize> {
         .collect()
 }
 
+/// Control, tried: a `cancel` that does not say what became of the waiter.
 #[test]
 fn entries_go_there_and_back() {
     let queue = WaitQueue::new("shared");
@@ -70,6 +71,7 @@ fn entries_go_there_and_back() {
     assert_eq!(queue.lock().with_front(|entry| *entry), Some(2));
 }
 
+/// Controls, tried: a release that reaches those who come later; one that ends after one batch of wakers.
 #[test]
 fn a_release_reaches_those_who_wait_and_no_others() {
     let queue = WaitQueue::new("");
@@ -100,6 +102,7 @@ fn a_release_reaches_those_who_wait_and_no_others() {
     queue.lock().wake_released();
 }
 
+/// Control, tried: a `refresh` that keeps the waker it has.
 #[test]
 fn the_last_waker_counts() {
     let queue = WaitQueue::new("");
@@ -119,6 +122,7 @@ fn the_last_waker_counts() {
     assert_eq!(queue.refresh(&waiters[0], &waker), State::Granted);
 }
 
+/// Control, tried: without the check.
 #[test]
 #[should_panic(expected = "one queue")]
 fn a_waiter_belongs_to_its_queue() {

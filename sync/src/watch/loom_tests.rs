@@ -12,6 +12,7 @@ fn model(scenario: impl Fn() + Sync + Send + 'static) {
     builder.check(scenario);
 }
 
+/// Control, tried: a change that wakes nobody.
 #[test]
 fn loom_a_change_is_not_missed() {
     model(|| {
@@ -28,6 +29,7 @@ fn loom_a_change_is_not_missed() {
     });
 }
 
+/// Control, tried: a `changed` that looks for the end first.
 #[test]
 fn loom_the_end_and_the_last_value_are_seen() {
     model(|| {
@@ -47,6 +49,7 @@ fn loom_the_end_and_the_last_value_are_seen() {
     });
 }
 
+/// Control, tried: a last receiver that wakes nobody.
 #[test]
 fn loom_the_last_receiver_is_missed() {
     model(|| {

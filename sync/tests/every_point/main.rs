@@ -168,7 +168,7 @@ fn every_point_alone() {
     });
 }
 
-/// Control: as above.
+/// Control, tried: as above.
 #[test]
 fn every_point_in_pairs() {
     let long = std::env::var_os("HEIST_LONG").is_some();
