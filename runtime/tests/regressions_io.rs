@@ -167,7 +167,7 @@ fn an_operation_that_panics_in_its_preparation_lets_go_of_its_descriptor() {
 }
 
 /// A cancel that came while the kernel moved the operation from a poll to one of its threads found nothing, and the
-/// operation went on for as long as the listener's backlog was full. (Control: `cancel_again` that does nothing; one
+/// operation went on for as long as the listener's backlog was full. (Control, tried: `cancel_again` that does nothing; one
 /// connect in four hangs then.)
 #[test]
 fn a_cancel_finds_an_operation_on_its_way_to_a_kernel_thread() {

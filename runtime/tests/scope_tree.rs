@@ -39,7 +39,7 @@ fn a_task_below_a_scope_is_cancelled_with_it_across_tasks() {
     });
 }
 
-/// Control: with the parent dropped by the destructor of the node, the stack overflows.
+/// Control, tried: with the parent dropped by the destructor of the node, the stack overflows.
 #[test]
 fn a_long_line_of_tasks_is_freed_in_a_loop() {
     fn spawn_below(left: u32, end: Arc<AtomicUsize>) {
@@ -61,7 +61,7 @@ fn a_long_line_of_tasks_is_freed_in_a_loop() {
     });
 }
 
-/// Control: without the look, whoever goes up from there never comes to an end.
+/// Control, tried: without the look, whoever goes up from there never comes to an end.
 #[test]
 fn a_scope_cannot_run_below_itself() {
     block_on(async {
@@ -73,7 +73,7 @@ fn a_scope_cannot_run_below_itself() {
     });
 }
 
-/// Control: without the look in `link_to_current`, the list of the scope around ends at what had been in it;
+/// Control, tried: without the look in `link_to_current`, the list of the scope around ends at what had been in it;
 /// then the sibling is not cancelled.
 #[test]
 fn a_scope_that_has_ended_and_is_polled_again_leaves_its_siblings_alone() {
@@ -99,7 +99,7 @@ fn a_scope_that_has_ended_and_is_polled_again_leaves_its_siblings_alone() {
     });
 }
 
-/// Control: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
+/// Control, tried: without the `touch` of a root in `NodeRef::link`, a task that ends at its first poll stays in the
 /// list after it was freed; the next one at its address is then linked to itself.
 #[test]
 fn a_task_below_a_scope_that_never_waits_leaves_it() {

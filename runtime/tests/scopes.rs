@@ -395,7 +395,7 @@ fn an_unwound_future_that_is_polled_again_panics_with_the_cause() {
     });
 }
 
-/// Control: a `count_skipped` that counts nothing for the runtime calls the second end clean.
+/// Control, tried: a `count_skipped` that counts nothing for the runtime calls the second end clean.
 #[test]
 fn shutdown_drives_cleanup_within_the_grace() {
     let closed = Arc::new(AtomicUsize::new(0));

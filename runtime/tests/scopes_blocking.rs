@@ -44,7 +44,7 @@ fn a_scope_waits_for_a_closure_unless_told_not_to() {
     });
 }
 
-/// Control: without `withdraw` the scope waits until the pool's only thread is free, which is never.
+/// Control, tried: without `withdraw` the scope waits until the pool's only thread is free, which is never.
 #[test]
 fn a_closure_that_has_not_begun_ends_with_its_cancellation() {
     let runtime = Builder::new()
@@ -80,7 +80,7 @@ fn a_closure_that_has_not_begun_ends_with_its_cancellation() {
     assert_eq!(runtime.block_on(after).expect("entries are passed over"), 7);
 }
 
-/// Control: without the state `Withdrawn` the handle panics when it is polled once more.
+/// Control, tried: without the state `Withdrawn` the handle panics when it is polled once more.
 #[test]
 fn a_closure_that_was_withdrawn_stays_pending() {
     let runtime = Builder::new()
@@ -120,7 +120,7 @@ fn a_closure_that_was_withdrawn_stays_pending() {
     });
 }
 
-/// Control: with the entries counted as they are in the queue the depth stays 2.
+/// Control, tried: with the entries counted as they are in the queue the depth stays 2.
 #[test]
 fn a_closure_that_was_withdrawn_does_not_wait_for_a_thread() {
     let runtime = Builder::new()

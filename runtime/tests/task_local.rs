@@ -35,7 +35,7 @@ fn seen() -> (Option<u32>, Option<u32>, Option<String>) {
 
 const NOTHING: (Option<u32>, Option<u32>, Option<String>) = (None, None, None);
 
-/// Control: without the exchange after a poll the value is still there at the end.
+/// Control, tried: without the exchange after a poll the value is still there at the end.
 #[test]
 fn scopes_nest_and_end() {
     block_on(async {
@@ -58,7 +58,7 @@ fn scopes_nest_and_end() {
     });
 }
 
-/// Control: as for the scopes that nest.
+/// Control, tried: as for the scopes that nest.
 #[test]
 fn tasks_that_take_turns_see_their_own_values() {
     for workers in [1, 2] {
@@ -87,8 +87,7 @@ fn tasks_that_take_turns_see_their_own_values() {
     }
 }
 
-/// Control: with a `__task_local` that drops the attribute nobody inherits; with an `allocate` that does not
-/// capture likewise.
+/// Control, tried: a spawn that captures nothing.
 #[test]
 fn what_is_spawned_inherits_what_is_said_to_be() {
     let expected = (None, Some(1), Some("text".to_owned()));
@@ -127,7 +126,7 @@ fn what_is_spawned_inherits_what_is_said_to_be() {
     ));
 }
 
-/// Control: a clone that is made at the first poll.
+/// Control, tried: a spawn that captures nothing.
 #[test]
 fn a_task_inherits_what_there_is_when_it_is_spawned() {
     block_on(async {
@@ -152,7 +151,7 @@ fn threads_hand_on_what_they_have_set() {
     assert_eq!(runtime.block_on(other).unwrap(), NOTHING);
 }
 
-/// Control: with a `leave` in place of an `end` before the completion, the value stays as long as the task's
+/// Control, tried: with a `leave` in place of an `end` before the completion, the value stays as long as the task's
 /// memory does.
 #[test]
 fn what_was_inherited_is_gone_when_the_task_is_joined() {
@@ -189,7 +188,7 @@ impl Drop for Witness {
     }
 }
 
-/// Control: without the `enter` in `abort`, in the `drop` of the future, or with an `end` before `set_stage`,
+/// Control, tried: without the `enter` in `abort`, in the `drop` of the future, or with an `end` before `set_stage`,
 /// one of them sees nothing.
 #[test]
 fn destructors_see_the_values_of_their_task() {
@@ -237,7 +236,7 @@ fn destructors_see_the_values_of_their_task() {
 
 /// A cleanup that is dropped half-way runs in the scope around, with the values it had.
 ///
-/// Control: an `adopt` that does not take them along.
+/// Control, tried: an `adopt` that does not take them along.
 #[test]
 fn a_cleanup_that_is_taken_over_keeps_its_values() {
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -267,7 +266,7 @@ fn a_cleanup_that_is_taken_over_keeps_its_values() {
     assert_eq!(*log.lock().unwrap(), [inner.clone(), inner]);
 }
 
-/// Control: with an `unwind` that does not leave, the value is still there in the next task.
+/// Control, tried: an `unwind` that does not leave; the worker does not survive it.
 #[test]
 fn a_cancelled_task_unwinds_with_its_values() {
     block_on(async {
@@ -333,7 +332,7 @@ fn a_value_may_be_a_cell() {
     assert_eq!(block_on(async { spawn(counted).await.unwrap() }), 3);
 }
 
-/// Control: with a panic that goes on the worker is lost, and with it the program.
+/// Control, tried: with a panic that goes on the worker is lost, and with it the program.
 #[test]
 fn a_task_that_cannot_have_its_values_panics_alone() {
     let runtime = heist_runtime::Builder::new()
@@ -356,7 +355,7 @@ fn a_task_that_cannot_have_its_values_panics_alone() {
     );
 }
 
-/// Control: a clone that is made after the task is allocated leaks it.
+/// Control, tried: a clone that is made after the task is allocated leaks it.
 #[test]
 fn a_clone_that_panics_spawns_nothing() {
     struct Bad(#[allow(dead_code, reason = "it is alive")] Arc<()>);

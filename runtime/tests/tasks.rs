@@ -400,8 +400,8 @@ fn a_handle_runs_a_future_on_a_thread_that_is_no_worker() {
     assert!(refused.is_err(), "it would block a worker");
 }
 
-/// Control: a `spawn_on` that asks for the current runtime panics, and a `spawn_blocking` that forgets the scope is not
-/// withdrawn.
+/// Control, tried: a `spawn_on` that asks for the current runtime panics, and a `spawn_blocking` that forgets the scope
+/// is not withdrawn.
 #[test]
 fn a_builder_spawns_elsewhere_and_on_the_pool() {
     use heist_runtime::scope::{Reason, Scope};

@@ -40,7 +40,7 @@ impl Kept {
     }
 }
 
-/// Control: with `reload` looking into the depot only, the spare magazine's blocks are missing.
+/// Control, tried: with `reload` looking into the depot only, the spare magazine's blocks are missing.
 #[test]
 fn what_is_given_is_taken_again_once() {
     let (depot, kept) = (Depot::new(), kept());
@@ -59,7 +59,7 @@ fn what_is_given_is_taken_again_once() {
     depot.clear();
 }
 
-/// Control: without `unload` giving to the depot, the other thread has to allocate.
+/// Control, tried: without `unload` giving to the depot, the other thread has to allocate.
 #[test]
 fn what_one_thread_frees_another_can_use() {
     let (depot, ours) = (Depot::new(), kept());
@@ -83,7 +83,7 @@ fn what_one_thread_frees_another_can_use() {
     ours.free();
 }
 
-/// Control: without the `fewest` of a shelf, what is in use between two trims is given up too.
+/// Control, tried: without the `fewest` of a shelf, what is in use between two trims is given up too.
 #[test]
 fn what_is_unused_is_given_up_bit_by_bit() {
     let (depot, kept) = (Depot::new(), kept());

@@ -142,8 +142,8 @@ mod models {
         flight
     }
 
-    /// A sender that registers twice while the send ends: it sees the end or its last waker is called.
-    /// Control: the waker stored after the bit.
+    /// A sender that registers twice while the send ends: it sees the end or its last waker is called. Control, tried:
+    /// the waker stored after the bit.
     #[test]
     fn loom_the_end_of_a_flight_is_seen_or_wakes() {
         loom::model(|| {
@@ -161,8 +161,8 @@ mod models {
         });
     }
 
-    /// A request to close the direction comes in time, or is told that it has not. Control: `end` that looks
-    /// at the bit before the swap and not after it.
+    /// A request to close the direction comes in time, or is told that it has not. Control, tried: `end` that looks at
+    /// the bit before the swap and not after it.
     #[test]
     fn loom_a_direction_is_closed_by_one_of_the_two() {
         loom::model(|| {
@@ -185,6 +185,8 @@ mod models {
     }
 
     /// An error is told, once.
+    ///
+    /// Control, tried: a `take_error` that leaves the error.
     #[test]
     fn loom_an_error_is_told_once() {
         loom::model(|| {

@@ -149,7 +149,7 @@ mod tests {
         assert!(deadline.is_some_and(|at| at >= before + day && at < before + day * 2));
     }
 
-    /// Control: with `is_cancelled` answering `false` for one that is not made, the inner body begins.
+    /// Control, tried: with `is_cancelled` answering `false` for one that is not made, the inner body begins.
     #[test]
     fn one_that_is_not_made_is_cancelled_with_the_one_around() {
         let scope = Scope::new();
@@ -177,7 +177,7 @@ mod tests {
         ));
     }
 
-    /// Control: with `adopt` going to the scope around, it has not run when the inner scope ends.
+    /// Control, tried: with `adopt` going to the scope around, it has not run when the inner scope ends.
     #[test]
     fn a_cleanup_that_is_left_in_the_first_poll_runs_within() {
         let closed = Arc::new(AtomicUsize::new(0));

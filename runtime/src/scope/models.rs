@@ -23,6 +23,8 @@ fn register(node: &NodeRef, waker: &Waker) {
 }
 
 /// A scope is linked while its parent is cancelled: it is marked, in either order.
+///
+/// Control, tried: a `join` that does not look at the marks of the parent.
 #[test]
 fn loom_cancel_against_link() {
     check_bounded(3, || {
@@ -43,6 +45,8 @@ fn loom_cancel_against_link() {
 }
 
 /// A scope moves away while its old parent is cancelled: it is not marked under the new one.
+///
+/// Control, tried: a move that does not clear the mark.
 #[test]
 fn loom_cancel_against_move() {
     check_bounded(3, || {
@@ -144,7 +148,7 @@ fn loom_cancel_against_close() {
 /// A wake uses up the waker while the scope is polled with the same one: it is polled again, and the next wake
 /// reaches it.
 ///
-/// Control: without the look at whether the waker was called, the last wake finds none.
+/// Control, tried: without the look at whether the waker was called, the last wake finds none.
 #[test]
 fn loom_wake_against_register() {
     check_bounded(3, || {

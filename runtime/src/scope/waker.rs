@@ -83,7 +83,7 @@ mod tests {
 
     /// A waker may use the scope that it is registered with, whichever of its functions is called.
     ///
-    /// Control: with the waker cloned under the lock of the node this hangs.
+    /// Control, tried: with the waker cloned under the lock of the node this hangs.
     #[test]
     fn a_foreign_waker_is_used_without_a_lock() {
         let scope = Scope::new();

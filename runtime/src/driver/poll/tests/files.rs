@@ -71,7 +71,7 @@ fn a_read_of_a_pipe_waits_and_can_be_cancelled() {
     });
 }
 
-/// Control: opened without waiting, it is open before anybody has the other end, or not at all.
+/// Control, tried: opened without waiting, it is open before anybody has the other end, or not at all.
 #[test]
 fn opening_a_fifo_waits_for_the_other_end_and_can_be_given_up() {
     on_both(|bench| {

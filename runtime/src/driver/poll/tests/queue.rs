@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Control: a completion that is dropped when the queue is full.
+/// Control, tried: a completion that is dropped when the queue is full.
 #[test]
 fn completions_that_find_no_place_wait() {
     let test = |bench: &Bench| {

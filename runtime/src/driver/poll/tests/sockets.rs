@@ -36,7 +36,7 @@ fn a_wait_ends_with_its_time_and_not_before() {
     });
 }
 
-/// Control: a short receive of which nothing else is known taken for the last one loses the end, on some runs.
+/// Control, tried: a short receive of which nothing else is known taken for the last one loses the end, on some runs.
 #[test]
 fn a_receive_takes_all_that_comes_and_then_the_end() {
     on_both(|bench| {
@@ -160,7 +160,7 @@ fn a_cancel_of_all_ends_all() {
     });
 }
 
-/// Control: told `ECANCELED` for what was sent in part, the sender sends it twice.
+/// Control, tried: told `ECANCELED` for what was sent in part, the sender sends it twice.
 #[test]
 fn a_send_of_all_waits_for_room_and_tells_what_it_has_done() {
     on_both(|bench| {
@@ -233,8 +233,8 @@ fn every_connection_is_accepted_and_connects_end() {
     });
 }
 
-/// The bell of a worker is never read. Control: a level-triggered registration tells for ever, one for a single event
-/// only once.
+/// The bell of a worker is never read. Control, tried: a level-triggered registration tells for ever, one for a single
+/// event only once.
 #[test]
 fn a_bell_is_heard_each_time_it_is_rung() {
     on_both(|bench| {
@@ -278,7 +278,8 @@ fn polls_in_both_directions_wait_at_one_socket() {
     });
 }
 
-/// Control: a registration that is believed to be there since one was, for another file of that number, is silent.
+/// Control, tried: a registration that is believed to be there since one was, for another file of that number, is
+/// silent.
 #[test]
 fn a_number_that_is_used_again_is_another_descriptor() {
     on_both(|bench| {
