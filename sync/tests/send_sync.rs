@@ -1,13 +1,16 @@
 //! What may go to other threads, and what may not. It is checked when this is compiled.
 //!
-//! Control: any `unsafe impl` of the crate with one bound less.
+//! Control, tried: any `unsafe impl` of the crate with one bound less, but for the lists in `mpsc` and `wait`, whose
+//! users ask for as much themselves.
 
 use heist_runtime::JoinHandle;
 use heist_sync::{
-    MappedMutexGuard, Mutex, MutexGuard, OnceCell, OwnedMutexGuard, PriorityQueue, Queue,
+    MappedMutexGuard, Mutex, MutexGuard, OnceCell, OwnedMappedMutexGuard, OwnedMutexGuard,
+    PriorityQueue, Queue,
 };
-use heist_sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard};
-use heist_sync::{RwLockReadGuard, RwLockWriteGuard, broadcast, mpsc, oneshot, watch};
+use heist_sync::{OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use heist_sync::{RwLock, RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard};
+use heist_sync::{broadcast, mpsc, oneshot, watch};
 use std::rc::Rc;
 
 /// `Send`, not `Sync`.
@@ -55,6 +58,11 @@ check! {
     MappedMutexGuard<'static, Pinned>: not Send, is Sync;
     OwnedMutexGuard<Cell>: is Send, not Sync;
     OwnedMutexGuard<Pinned>: not Send, not Sync;
+    OwnedMappedMutexGuard<u8, u8>: is Send, is Sync;
+    OwnedMappedMutexGuard<Cell, u8>: is Send, not Sync;
+    OwnedMappedMutexGuard<Pinned, u8>: not Send, not Sync;
+    OwnedMappedMutexGuard<u8, Cell>: is Send, not Sync;
+    OwnedMappedMutexGuard<u8, Pinned>: not Send, not Sync;
     RwLock<u8>: is Send, is Sync;
     RwLock<Cell>: is Send, not Sync;
     RwLock<Pinned>: not Send, not Sync;
@@ -63,12 +71,22 @@ check! {
     RwLockReadGuard<'static, Pinned>: is Send, is Sync;
     OwnedRwLockReadGuard<Cell>: not Send, not Sync;
     OwnedRwLockReadGuard<Pinned>: not Send, not Sync;
+    OwnedRwLockReadGuard<u8, u8>: is Send, is Sync;
+    OwnedRwLockReadGuard<Cell, u8>: not Send, not Sync;
+    OwnedRwLockReadGuard<Pinned, u8>: not Send, not Sync;
+    OwnedRwLockReadGuard<u8, Cell>: not Send, not Sync;
+    OwnedRwLockReadGuard<u8, Pinned>: is Send, is Sync;
     RwLockWriteGuard<'static, Cell>: not Send, not Sync;
     RwLockWriteGuard<'static, Pinned>: not Send, not Sync;
     RwLockMappedWriteGuard<'static, Cell>: is Send, not Sync;
     RwLockMappedWriteGuard<'static, Pinned>: not Send, is Sync;
     OwnedRwLockWriteGuard<Cell>: not Send, not Sync;
     OwnedRwLockWriteGuard<Pinned>: not Send, not Sync;
+    OwnedRwLockMappedWriteGuard<u8, u8>: is Send, is Sync;
+    OwnedRwLockMappedWriteGuard<Cell, u8>: not Send, not Sync;
+    OwnedRwLockMappedWriteGuard<Pinned, u8>: not Send, not Sync;
+    OwnedRwLockMappedWriteGuard<u8, Cell>: is Send, not Sync;
+    OwnedRwLockMappedWriteGuard<u8, Pinned>: not Send, not Sync;
     OnceCell<u8>: is Send, is Sync;
     OnceCell<Cell>: is Send, not Sync;
     OnceCell<Pinned>: not Send, not Sync;
