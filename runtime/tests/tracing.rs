@@ -1,6 +1,6 @@
 //! What the feature `tracing` tells a subscriber, and what a subscriber may do while it is told.
 //!
-//! Control: without the call of `trace` in its place a test finds no event, and without the guard and the
+//! Controls, tried once each: without the call of `trace` in its place a test finds no event, and without the guard and the
 //! containment in `trace::emit` the tests of the two unruly subscribers fail.
 
 #![cfg(feature = "tracing")]

@@ -377,6 +377,7 @@ fn threads_lose_and_double_no_item() {
     }
 }
 
+/// Control, tried: without the `unsafe impl` of `Sync` for `List` this does not compile.
 #[test]
 fn ends_and_futures_can_move_between_threads() {
     fn check<T: Send + Sync + Unpin>() {}

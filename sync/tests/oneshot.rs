@@ -295,6 +295,7 @@ fn threads_lose_and_double_no_value() {
     assert!(received > 0 && returned > 0, "{received}, {returned}");
 }
 
+/// Control, tried: without the `unsafe impl` of `Sync` for its ends this does not compile.
 #[test]
 fn ends_can_move_between_threads() {
     fn check<T: Send + Sync + Unpin>() {}

@@ -53,7 +53,7 @@ fn chance_decides_unless_it_is_biased() {
     });
 }
 
-/// Control: with the pattern of the handler in place of its shape, the `mut` ones do not compile.
+/// Control, tried: with the pattern of the handler in place of its shape, the `mut` ones do not compile.
 #[test]
 fn patterns_choose_and_take() {
     #[derive(Debug)]

@@ -124,7 +124,7 @@ fn a_watch_stream_begins_with_the_value_there_is() {
 
 /// A wait that is given up leaves the receive where it is.
 ///
-/// Control: as for the broadcast.
+/// Control, tried: a stream that lets go of its receive when that is pending ends early.
 #[test]
 fn waits_that_are_given_up_lose_nothing() {
     heist_runtime::block_on(async {
