@@ -1,6 +1,6 @@
 //! Receive buffers that a burst has called for are given back when it is over: their memory goes to the system.
 //!
-//! Control: with an `end_period` that changes nothing, or a `retire` that keeps the pages, the memory stays.
+//! Control, tried: with an `end_period` that changes nothing, or a `retire` that keeps the pages, the memory stays.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -159,7 +159,7 @@ fn spawned_tasks_get_their_turn_beside_a_chain_of_wakes() {
     }
 }
 
-/// Tasks spawned by other threads come in batches, however busy the workers are. (Control: a worker with tasks of its
+/// Tasks spawned by other threads come in batches, however busy the workers are. (Control, tried: a worker with tasks of its
 /// own that takes one at a time lets these run 32 times for each.)
 #[test]
 fn tasks_spawned_from_outside_get_their_share_of_a_busy_runtime() {

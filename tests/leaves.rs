@@ -257,7 +257,7 @@ fn a_leaf_that_waits_ends_with_its_scope() {
 
 /// More futures than `join_all` polls without having been woken.
 ///
-/// Control: without the poll of all of them in a cancelled scope, those operations are orphaned.
+/// Control, tried: without the poll of all of them in a cancelled scope, those operations are orphaned.
 #[test]
 fn all_of_many_joined_operations_end_with_their_scope() {
     let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
@@ -433,7 +433,7 @@ fn a_listener_that_is_shared_keeps_nothing_of_the_waits() {
 
 /// Outside of the workers a receiver waits for readiness, with an operation that outlives the future that began it.
 ///
-/// Control: a `Receiver` that polls that operation in the cancelled scope keeps the scope busy for good.
+/// Control, tried: a `Receiver` that polls that operation in the cancelled scope keeps the scope busy for good.
 #[test]
 fn a_wait_for_readiness_does_not_keep_the_scope_of_a_future_that_is_gone() {
     let runtime = heist::Builder::new().worker_threads(2).build().unwrap();
