@@ -90,6 +90,7 @@ Heist, `heist-codec` Heist's own codec without its client, and `by-hand` a GET w
 {met} of {} are met. A target is for the ratio to tokio, or to reqwest in a crawl (x), for the ratio to the loop without a runtime
 (of by-hand), or for the figure itself. Where a runtime with one thread per core does better, the target is
 what that one reaches, and its name is behind it.
+[LIMITS.md](LIMITS.md) says of each that is not met what was tried, and what the limit is.
 
 | work | target | reached | of rounds | met? |
 |---|---|---|---|---|",
