@@ -89,8 +89,7 @@ impl Peer {
 
 impl Worker {
     /// Starts weighing anew after a sleep, whose length says nothing about polls.
-    pub(super) fn forget_backlog(&self) {
-        let now = Instant::now();
+    pub(super) fn forget_backlog(&self, now: Instant) {
         self.backlog().weighed.set((now, self.tick()));
         self.note_break(now);
     }

@@ -1,29 +1,31 @@
 //! How a worker sleeps. `README.md` has the protocol.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::metrics::bump;
 use crate::scheduler::shutdown::Phase;
 use crate::scheduler::worker::{Root, Worker};
+use crate::time;
 
 /// How long a worker sleeps at most while the runtime ends.
 const SHUTDOWN_LOOK: Duration = Duration::from_millis(5);
 
 impl Worker {
-    /// Sleeps until there may be something to do. Everything was submitted and reaped before.
-    pub(crate) fn park(&self, root: &dyn Root) {
+    /// Sleeps until there may be something to do. Everything was submitted and reaped just before. Returns the time if it
+    /// has slept.
+    pub(crate) fn park(&self, root: &dyn Root) -> Option<Instant> {
         // Before the announcement: it takes a while, and whoever looks for a sleeper finds one that sleeps.
         let trimming = crate::memory::trim();
         let idle = &self.shared().idle;
         idle.announce(self.index());
         if self.has_reason_to_stay(root) {
             idle.leave(self.index());
-            return;
+            return None;
         }
-        let timer = self.timers().next();
+        let timer = self.timers().next(time::Instant::just_read(self.last_io()));
         if timer == Some(Duration::ZERO) {
             idle.leave(self.index());
-            return;
+            return None;
         }
         let timer = timer.into_iter().chain(trimming).min();
         let watching = self.begin_watch();
@@ -41,10 +43,12 @@ impl Worker {
         self.driver().enter(1, timeout);
         idle.leave(self.index());
         self.note_sleep();
-        self.forget_backlog();
+        let now = Instant::now();
+        self.forget_backlog(now);
         if let Some(interval) = watching {
-            self.end_watch(interval);
+            self.end_watch(now, interval);
         }
+        Some(now)
     }
 
     /// The last look, after the announcement.

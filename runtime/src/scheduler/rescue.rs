@@ -165,7 +165,7 @@ impl Worker {
             return None;
         }
         let shared = self.shared();
-        let now = Instant::now();
+        let now = self.last_io();
         let (mut active, mut in_task) = (false, false);
         for (index, peer) in self.siblings() {
             let asleep = shared.idle.is_parked(index) || !peer.present.load(Ordering::Relaxed);
@@ -191,10 +191,9 @@ impl Worker {
     }
 
     /// Called after sleeping as the watcher: looks after the siblings if it is time to.
-    pub(super) fn end_watch(&self, slept: Duration) {
+    pub(super) fn end_watch(&self, now: Instant, slept: Duration) {
         let shared = self.shared();
         shared.watchers.fetch_sub(1, Ordering::AcqRel);
-        let now = Instant::now();
         let Some(interval) = shared.config.watch_interval else {
             return;
         };

@@ -19,7 +19,7 @@ use crate::task::TaskRef;
 use crate::task::list::OwnedList;
 use crate::task::raw::{NO_OWNER, Outcome};
 use crate::task::state::Wake;
-use crate::time::Timers;
+use crate::time::{self, Timers};
 
 /// Every so many polls a worker looks at its mailbox, the injector, its timers and its ring, whatever
 /// its queue says. Skipping it under load starves connections.
@@ -195,6 +195,8 @@ impl Worker {
         self.tick.get()
     }
 
+    /// When it last did I/O. What comes right after that goes by it: reads of the clock add up to some percent of a loop that
+    /// runs one task. A timer that is looked at with a time just past is not early.
     pub(crate) fn last_io(&self) -> Instant {
         self.last_io.get()
     }
@@ -272,7 +274,9 @@ impl Worker {
 
     /// Runs tasks until the root is done, or for a worker without one until the runtime has ended.
     pub(crate) fn run(&self, root: &dyn Root) {
+        let mut woken_at = None;
         loop {
+            let mut just_now = woken_at.take();
             if root.is_woken() {
                 self.call_watcher();
                 self.begin_poll();
@@ -282,6 +286,7 @@ impl Worker {
                     return;
                 }
                 self.between_polls();
+                just_now = None;
             }
             if let Some(task) = self.next_task() {
                 self.call_watcher();
@@ -292,10 +297,10 @@ impl Worker {
             if self.shared.phase() != Phase::Running && self.continue_shutdown() {
                 return;
             }
-            if self.find_work() {
+            if self.find_work(just_now) {
                 continue;
             }
-            self.park(root);
+            woken_at = self.park(root);
         }
     }
 
@@ -404,7 +409,8 @@ impl Worker {
     }
 
     fn fire_timers(&self) {
-        let fired = self.waking_into(Lane::Due, || self.timers.fire());
+        let now = time::Instant::just_read(self.last_io());
+        let fired = self.waking_into(Lane::Due, || self.timers.fire(now));
         if fired > 0 {
             add(&self.counters().timers_fired, fired as u64);
         }
@@ -412,7 +418,11 @@ impl Worker {
 
     /// Submits and reaps without waiting. Returns whether any completion came.
     pub(crate) fn do_io(&self) -> bool {
-        self.last_io.set(Instant::now());
+        self.do_io_at(Instant::now())
+    }
+
+    fn do_io_at(&self, now: Instant) -> bool {
+        self.last_io.set(now);
         self.driver.remote().clear_stuck();
         if self.driver.wants_enter() {
             if self.driver.ring().has_overflow() {
@@ -424,9 +434,9 @@ impl Worker {
         self.waking_to_back(|| self.driver.reap()) > 0
     }
 
-    /// Looks for a task in every place. Returns whether this worker has one now.
-    fn find_work(&self) -> bool {
-        self.do_io();
+    /// Looks for a task in every place. Returns whether this worker has one now. `now` is the time, if it was just read.
+    fn find_work(&self, now: Option<Instant>) -> bool {
+        self.do_io_at(now.unwrap_or_else(Instant::now));
         self.fire_timers();
         self.read_mail();
         self.has_task() || self.take_injected() || self.steal()

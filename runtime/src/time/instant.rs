@@ -20,6 +20,16 @@ impl Instant {
         Self(std::time::Instant::now())
     }
 
+    /// The current time for one who has just read `now` from the system's clock.
+    #[inline]
+    pub(crate) fn just_read(now: std::time::Instant) -> Self {
+        #[cfg(feature = "test-util")]
+        if let Some(now) = super::pause::now() {
+            return Self(now);
+        }
+        Self(now)
+    }
+
     /// A point so far away that it will not come (about 30 years).
     pub(crate) fn far_future() -> Self {
         Self::now() + Duration::from_secs(86_400 * 365 * 30)

@@ -101,20 +101,19 @@ impl Timers {
         self.wheel.borrow().len() == 0
     }
 
-    /// Time until the next wake-up is due, `None` when there is no timer.
-    pub(crate) fn next(&self) -> Option<Duration> {
+    /// Time from `now` until the next wake-up is due, `None` when there is no timer.
+    pub(crate) fn next(&self, now: Instant) -> Option<Duration> {
         let wake = self.wheel.borrow().next_wake()?;
-        let now = self.nanos(Instant::now());
+        let now = self.nanos(now);
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
-    /// Fires what is due. Returns how many.
-    pub(crate) fn fire(&self) -> usize {
+    /// Fires what is due at `now`. Returns how many.
+    pub(crate) fn fire(&self, now: Instant) -> usize {
         if self.is_empty() {
             return 0;
         }
-        let now = self.nanos(Instant::now());
-        self.expire(now)
+        self.expire(self.nanos(now))
     }
 
     /// Fires everything, due or not: each timer that is still wanted registers again where it is polled
