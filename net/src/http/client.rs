@@ -311,6 +311,9 @@ impl Inner {
             return Ok(Next::Nothing);
         };
         let status = received.head.status();
+        if !status.is_redirection() {
+            return Ok(Next::Nothing);
+        }
         let location = received.head.get("location");
         let (from, headers) = (&request.url, &request.headers);
         let next = (rules.redirect).next_url(visited, from, headers, status, location)?;

@@ -31,6 +31,7 @@ pub(super) struct State<T> {
 /// The connections of one host.
 #[derive(Debug)]
 pub(super) struct Host<T> {
+    pub(super) name: Arc<str>,
     pub(super) open: usize,
     /// Oldest first; the youngest are used first, so that the others can expire.
     pub(super) idle: VecDeque<Idle<T>>,
@@ -60,17 +61,16 @@ impl<T> Default for State<T> {
     }
 }
 
-impl<T> Default for Host<T> {
-    fn default() -> Self {
+impl<T> Host<T> {
+    pub(super) fn new(name: Arc<str>) -> Self {
         Self {
+            name,
             open: 0,
             idle: VecDeque::new(),
             waiters: VecDeque::new(),
         }
     }
-}
 
-impl<T> Host<T> {
     /// An idle connection or a free slot, if there is one.
     pub(super) fn take(
         &mut self,

@@ -33,7 +33,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub(super) use self::chores::Chore;
-use self::hosts::State;
+use self::hosts::{Host, State};
 pub(super) use self::queue::Waiting;
 use super::keeper::Bell;
 use super::metrics::Closed;
@@ -153,11 +153,15 @@ impl<T> Pool<T> {
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
         let State { hosts, by_age, .. } = &mut *state;
-        let host: Arc<str> = match hosts.get_key_value(host) {
-            Some((known, _)) => known.clone(),
-            None => host.into(),
+        // One look for a host that is known, which is nearly every one.
+        let entry = match hosts.get_mut(host) {
+            Some(known) => known,
+            None => {
+                let name: Arc<str> = host.into();
+                hosts.entry(name.clone()).or_insert(Host::new(name))
+            }
         };
-        let entry = hosts.entry(host.clone()).or_default();
+        let host = entry.name.clone();
         let claim = entry.take(self, &host, fresh, by_age, &mut afterwards.close);
         let checkout = match claim {
             Some(claim) => Checkout::Claim(claim),
