@@ -67,6 +67,8 @@ fn loom_cancel_against_move() {
 }
 
 /// A scope registers its waker and looks at its marks, while it is cancelled: it sees the mark, or is woken.
+///
+/// Control, tried: a cancel that wakes before it marks.
 #[test]
 fn loom_cancel_against_register() {
     check_bounded(3, || {
@@ -85,6 +87,8 @@ fn loom_cancel_against_register() {
 }
 
 /// Two cancels spread over the same child; one of them is the first, and the child is marked.
+///
+/// Control, tried: a cancel that is none on a scope which is marked from above.
 #[test]
 fn loom_two_cancels() {
     check_bounded(3, || {
@@ -102,6 +106,8 @@ fn loom_two_cancels() {
 }
 
 /// A cleanup comes while the scope closes: either the scope does not close, or the parent has the cleanup.
+///
+/// Control, tried: an adoption that looks whether the scope is closed before it takes the lock.
 #[test]
 fn loom_adopt_against_close() {
     check_bounded(3, || {
@@ -126,6 +132,8 @@ fn loom_adopt_against_close() {
 }
 
 /// A child closes, and is freed, while its parent's cancellation goes through the list of children.
+///
+/// Control, tried: a close that leaves the scope in the list of its parent.
 #[test]
 fn loom_cancel_against_close() {
     check_bounded(3, || {
@@ -141,6 +149,7 @@ fn loom_cancel_against_close() {
         drop(child);
         assert!(canceller.join().expect("canceller"));
         assert!(sibling.flags.get().is_cancelled());
+        assert_eq!(parent.children().len(), 1, "a closed one is in the list");
         assert!(sibling.close());
     });
 }
@@ -240,6 +249,8 @@ fn loom_round_against_cancel() {
 }
 
 /// A token is given back while the scope registers and looks: it is not busy, or it is woken.
+///
+/// Control, tried: a token that wakes before it is given back.
 #[test]
 fn loom_token_against_register() {
     check_bounded(3, || {
@@ -275,6 +286,8 @@ fn made_below(parent: &NodeRef) -> (Owner, std::sync::Arc<Flag>) {
 
 /// A scope ends while its parent is cancelled: the one who went through the list and the owner do not touch
 /// it at the same time, which loom would notice at the waker.
+///
+/// Control, tried: an end that takes itself for alone without looking.
 #[test]
 fn loom_close_below_against_cancel() {
     check_bounded(2, || {
@@ -292,6 +305,8 @@ fn loom_close_below_against_cancel() {
 }
 
 /// A scope ends while a cleanup is left in it: it is adopted and found, or goes to the parent.
+///
+/// Control, tried: an end that does not look for cleanups again under the lock.
 #[test]
 fn loom_close_below_against_adopt() {
     check_bounded(2, || {
