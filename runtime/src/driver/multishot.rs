@@ -288,12 +288,16 @@ mod models {
     }
 
     /// Items that come while the consumer registers are seen by it or wake it.
+    ///
+    /// Control, tried: a consumer that does not look at the queue again after it has registered.
     #[test]
     fn loom_consumer_never_sleeps_on_an_item() {
         check(2, false);
     }
 
     /// The last completion comes after the items before it, and wakes too.
+    ///
+    /// Control, tried: a consumer that finds the end and does not look at the queue again.
     #[test]
     fn loom_the_last_completion_comes_last() {
         check(2, true);

@@ -175,18 +175,24 @@ mod models {
     }
 
     /// An empty queue that fills, and spills, while the consumer takes.
+    ///
+    /// Control, tried: a `pop` that looks at the spill after the ring.
     #[test]
     fn loom_filling_up_to_the_spill() {
         check(0, RING as i32 + 1, 2);
     }
 
     /// A queue that has spilled already: the producer goes on as the consumer empties the spill.
+    ///
+    /// Control, tried: a `pop` that tells what is left in the spill after it has let go of the lock.
     #[test]
     fn loom_emptying_the_spill() {
         check(RING as i32 + 1, 2, RING + 2);
     }
 
     /// A full ring: the next completion spills, or just fits.
+    ///
+    /// Control, tried: a `push` that does not ask whether something has spilled.
     #[test]
     fn loom_on_the_edge_of_the_spill() {
         check(RING as i32, 2, RING + 1);

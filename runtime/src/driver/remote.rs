@@ -330,6 +330,8 @@ mod models {
     }
 
     /// Two siblings and the owner drain: one at a time, and each sees what the one before did.
+    ///
+    /// Control, tried: a `try_lock` that looks and then writes, instead of exchanging.
     #[test]
     fn loom_the_cq_lock_excludes_and_hands_over() {
         loom::model(|| {
@@ -347,6 +349,8 @@ mod models {
     }
 
     /// A sibling drains while the owner takes its ring away: it drained before, or finds no ring.
+    ///
+    /// Control, tried: a `replace` without the lock.
     #[test]
     fn loom_nobody_drains_a_ring_that_is_gone() {
         check_bounded(2, || {
@@ -363,6 +367,8 @@ mod models {
     }
 
     /// Two reapers that take turns are one producer to a multishot operation's queue.
+    ///
+    /// Control, tried: an unlocking that does not release.
     #[test]
     fn loom_reapers_take_turns_as_the_producer() {
         loom::model(|| {

@@ -308,6 +308,8 @@ mod models {
 
     /// Two threads free their slots while the owner allocates: a slot is handed out again only when the
     /// thread that freed it is done with it, and none is handed out twice or lost.
+    ///
+    /// Control, tried: a refill that does not acquire what the list has.
     #[test]
     fn loom_slots_freed_elsewhere_are_reused_once() {
         loom::model(|| {
@@ -344,6 +346,8 @@ mod models {
 
     /// A slot freed elsewhere and used again: who knows the new token finds that the old one is stale,
     /// however it came to know it.
+    ///
+    /// Control, tried: a generation that whoever frees raises, after the slot is on the list.
     #[test]
     fn loom_a_stale_token_does_not_resolve() {
         loom::model(|| {

@@ -249,6 +249,8 @@ mod models {
     }
 
     /// A completion racing with a change of waker: the future sees the result or is woken.
+    ///
+    /// Control, tried: a `register` without the second look at the state.
     #[test]
     fn loom_completion_is_seen_or_wakes() {
         loom::model(|| {
@@ -280,6 +282,8 @@ mod models {
     }
 
     /// An item racing with registration: it is either seen after registering, or wakes.
+    ///
+    /// Control, tried: a `notify` that only reads the word when no waker is there.
     #[test]
     fn loom_item_is_seen_or_wakes() {
         loom::model(|| {
@@ -310,6 +314,8 @@ mod models {
     }
 
     /// A drop racing with the final completion: exactly one side owns the slot afterwards.
+    ///
+    /// Control, tried: an `abandon` that looks for the completion before it marks.
     #[test]
     fn loom_exactly_one_side_frees() {
         loom::model(|| {

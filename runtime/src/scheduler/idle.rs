@@ -142,6 +142,8 @@ mod models {
 
     /// A push racing with a worker that goes to sleep: the worker finds the task in its last look, or
     /// is claimed.
+    ///
+    /// Control, tried: an announcement without its fence, by a store that orders nothing.
     #[test]
     fn loom_push_against_park() {
         loom::model(|| {
@@ -164,6 +166,8 @@ mod models {
     }
 
     /// A message for one worker racing with its sleep, beside another sender: exactly one rings.
+    ///
+    /// Control, tried: a claim that looks and then writes, instead of exchanging.
     #[test]
     fn loom_two_senders_against_park() {
         loom::model(|| {
@@ -190,6 +194,8 @@ mod models {
 
     /// A push that skips the wake-up because somebody searches: the searcher finds the task before it
     /// sleeps.
+    ///
+    /// Control, tried: a claim for a pushed task without its fence.
     #[test]
     fn loom_push_against_search() {
         loom::model(|| {
@@ -216,6 +222,8 @@ mod models {
 
     /// A push that skips the wake-up because somebody searches who then finds another task: as the last
     /// searcher it sees the pushed one and wakes a sleeper for it.
+    ///
+    /// Control, tried: an end of a search without its fence.
     #[test]
     fn loom_push_against_a_search_that_finds() {
         loom::model(|| {
@@ -240,6 +248,8 @@ mod models {
     }
 
     /// The same with two searchers, of which only the last to end looks.
+    ///
+    /// Control, tried: an end of a search that looks whether it is the last one before it counts itself out.
     #[test]
     fn loom_push_against_two_searches() {
         check_bounded(3, || {
@@ -274,6 +284,8 @@ mod models {
 
     /// Messages of two senders, and a worker that drains its mailbox and sleeps, with the bell as the only
     /// thing that ends its sleep: it never sleeps on a message, and gets every one.
+    ///
+    /// Control, tried: a claim without its fence.
     #[test]
     fn loom_mailbox_is_drained_before_sleep() {
         const MESSAGES: usize = 3;

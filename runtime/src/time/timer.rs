@@ -308,6 +308,8 @@ mod models {
 
     /// A timer fires while another thread polls it, twice with the same waker that is not the first one:
     /// a poll sees that it has fired, or the waker of the last poll is called.
+    ///
+    /// Control, tried: a `poll` with an equal waker that does not ask whether there still is one.
     #[test]
     fn loom_fire_against_polls() {
         loom::model(|| {
@@ -334,6 +336,8 @@ mod models {
 
     /// A timer fires while another thread drops it. Whatever comes first, the state and its waker go away
     /// once, and a timer that has taken the place in the wheel stays.
+    ///
+    /// Control, tried: a removal that does not look at the generation of its key.
     #[test]
     fn loom_fire_against_drop() {
         loom::model(|| {
@@ -377,6 +381,8 @@ mod models {
     }
 
     /// A timer that another thread drops is removed by its owner, and does not fire afterwards.
+    ///
+    /// Control, tried: a removal that leaves the timer in the wheel.
     #[test]
     fn loom_drop_against_the_owner() {
         loom::model(|| {

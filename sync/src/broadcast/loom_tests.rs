@@ -51,6 +51,9 @@ fn loom_everybody_gets_the_item_and_the_end() {
     });
 }
 
+/// A receiver reads while the one place is overwritten: it gets each item in its turn, or learns that it missed it.
+///
+/// Control, tried: a send that puts the item and its position into the slot under two locks.
 #[test]
 fn loom_overwriting_races_with_reading() {
     model(|| {
@@ -76,6 +79,9 @@ fn loom_overwriting_races_with_reading() {
     });
 }
 
+/// Two receivers end while a sender waits for there being none: whichever is the last wakes it.
+///
+/// Control, tried: a `Closed` that looks at the count before it has the lock under which it enqueues itself.
 #[test]
 fn loom_the_last_receiver_ends_the_wait_for_that() {
     model(|| {
