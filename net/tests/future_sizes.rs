@@ -1,6 +1,6 @@
 //! How large the futures of the HTTP client are: they are moved into tasks, and kept while they wait.
 //!
-//! Control: await the making of a connection where it stands, without a box; or make `send` an async function.
+//! Controls, tried: the making of a connection is awaited where it stands, without a box; `send` is an async function.
 
 use heist_net::http::{Client, Request, RequestBuilder, Response};
 
