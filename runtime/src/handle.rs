@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
-use crate::large::{is_boxed_to_spawn, is_large};
+use crate::large::{carried, is_boxed_to_spawn, is_large};
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::shared::Shared;
 use crate::scope::Scope;
@@ -84,10 +84,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if const { is_boxed_to_spawn::<F>() } {
-            return self.spawn_named(None, Box::pin(future));
-        }
-        self.spawn_named(None, future)
+        carried!(is_boxed_to_spawn::<F>(), future => self.spawn_named(None, future))
     }
 
     #[inline]
@@ -200,15 +197,11 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        if const { is_large::<F>() } {
-            self.block_on_unboxed(Box::pin(future))
-        } else {
-            self.block_on_unboxed(future)
-        }
+        carried!(is_large::<F>(), future => self.block_on_carried(future))
     }
 
     #[track_caller]
-    fn block_on_unboxed<F: Future>(&self, future: F) -> F::Output {
+    fn block_on_carried<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
         let _entered = context::enter_handle(self.clone());
         let mut future = std::pin::pin!(crate::runtime::in_scope(future));

@@ -18,3 +18,16 @@ pub(crate) const fn is_large<F>() -> bool {
 pub(crate) const fn is_boxed_to_spawn<F>() -> bool {
     cfg!(debug_assertions) && is_large::<F>()
 }
+
+/// Calls with the future as it is, or boxed if `$boxed` says so of its type: the branch is gone when it is compiled.
+macro_rules! carried {
+    ($boxed:expr, $future:ident => $call:expr) => {
+        if const { $boxed } {
+            let $future = Box::pin($future);
+            $call
+        } else {
+            $call
+        }
+    };
+}
+pub(crate) use carried;

@@ -95,10 +95,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    if const { large::is_boxed_to_spawn::<F>() } {
-        return handle::spawn_current(Box::pin(future));
-    }
-    handle::spawn_current(future)
+    large::carried!(large::is_boxed_to_spawn::<F>(), future => handle::spawn_current(future))
 }
 
 /// Spawns a task that stays on the current worker, so its future need not be `Send`.
@@ -126,10 +123,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    if const { large::is_boxed_to_spawn::<F>() } {
-        return context::spawn_local(None, None, Box::pin(future));
-    }
-    context::spawn_local(None, None, future)
+    large::carried!(large::is_boxed_to_spawn::<F>(), future => context::spawn_local(None, None, future))
 }
 
 /// Runs a closure that may block, on a thread kept for that (asyncio: `to_thread`).

@@ -16,7 +16,7 @@ use crate::driver::probe;
 use crate::driver::remote::Remote;
 use crate::error::BuildError;
 use crate::handle::{EnterGuard, Handle};
-use crate::large::is_large;
+use crate::large::{carried, is_large};
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::idle::IdleSet;
 use crate::scheduler::shared::{Peer, Shared};
@@ -173,15 +173,11 @@ impl Runtime {
     /// with the panic of `future`.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        if const { is_large::<F>() } {
-            self.block_on_unboxed(Box::pin(future))
-        } else {
-            self.block_on_unboxed(future)
-        }
+        carried!(is_large::<F>(), future => self.block_on_carried(future))
     }
 
     #[track_caller]
-    fn block_on_unboxed<F: Future>(&self, future: F) -> F::Output {
+    fn block_on_carried<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
         let future = in_scope(future);
         if let Some(seat) = self.take_seat() {
@@ -430,15 +426,11 @@ impl Runtime {
 /// panic of `future`.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    if const { is_large::<F>() } {
-        block_on_unboxed(Box::pin(future))
-    } else {
-        block_on_unboxed(future)
-    }
+    carried!(is_large::<F>(), future => block_on_own(future))
 }
 
 #[track_caller]
-fn block_on_unboxed<F: Future>(future: F) -> F::Output {
+fn block_on_own<F: Future>(future: F) -> F::Output {
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => panic!("{error}"),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::handle::Handle;
-use crate::large::is_boxed_to_spawn;
+use crate::large::{carried, is_boxed_to_spawn};
 use crate::scope::Scope;
 use crate::task::JoinHandle;
 
@@ -70,10 +70,9 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if const { is_boxed_to_spawn::<F>() } {
-            return handle.spawn_under(self.scope.as_ref(), self.name, Box::pin(future));
-        }
-        handle.spawn_under(self.scope.as_ref(), self.name, future)
+        carried!(is_boxed_to_spawn::<F>(), future => {
+            handle.spawn_under(self.scope.as_ref(), self.name, future)
+        })
     }
 
     /// As [`spawn_blocking`](crate::spawn_blocking).
@@ -115,9 +114,8 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        if const { is_boxed_to_spawn::<F>() } {
-            return crate::context::spawn_local(self.scope.as_ref(), self.name, Box::pin(future));
-        }
-        crate::context::spawn_local(self.scope.as_ref(), self.name, future)
+        carried!(is_boxed_to_spawn::<F>(), future => {
+            crate::context::spawn_local(self.scope.as_ref(), self.name, future)
+        })
     }
 }
