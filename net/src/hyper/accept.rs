@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use heist_runtime::time::Instant;
 use heist_sync::group::TaskGroup;
 use heist_sync::time::sleep;
 use heist_sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +23,8 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(
 /// kernel has in between to hand them over.
 const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// How long that may take while more keep coming: enough for a full queue of the kernel's.
+const ALL_LOOKS: Duration = Duration::from_millis(250);
 
 /// Where connections come from, and how many may be open.
 pub(super) struct Source<L> {
@@ -102,9 +105,11 @@ impl<L: Listener> Source<L> {
     }
 
     /// Hands over those that had come before the signal and were not accepted yet: closing the listener would reset them.
+    /// What comes meanwhile it cannot tell from them, so it does not go on for as long as more come.
     pub(super) async fn accept_rest(&mut self, serve: &mut impl FnMut(Accepted<L>)) {
+        let began = Instant::now();
         let mut looks = 0;
-        while looks < LOOKS {
+        while looks < LOOKS && began.elapsed() < ALL_LOOKS {
             let Some(permit) = self.permit_now() else {
                 return;
             };

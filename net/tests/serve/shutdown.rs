@@ -1,13 +1,18 @@
 //! Draining, the grace, cancelling and dropping the server.
 
+use std::future::IntoFuture;
+use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use heist_net::TcpStream;
 use heist_net::http::Client;
+use heist_net::hyper::{Listener, serve};
+use heist_net::{TcpStream, UnixStream};
 use heist_runtime::spawn;
+use heist_runtime::time::Instant as Now;
+use heist_sync::time::{sleep, sleep_until, timeout};
 
-use crate::support::{millis, run, start};
+use crate::support::{App, millis, run, start};
 
 /// What is in flight is answered, idle connections are closed at once, and nobody can connect. Control: cancel the
 /// group instead of telling the connections.
@@ -70,6 +75,34 @@ fn what_had_come_is_served() {
                 assert!(response.ends_with("/late"), "{response:?}");
             }
         }
+    });
+}
+
+/// Others that keep coming do not keep it from ending. Control: no end of `accept_rest` but that nobody comes.
+#[test]
+fn it_ends_though_more_keep_coming() {
+    /// Somebody comes each millisecond.
+    struct Crowd(Now);
+
+    impl Listener for Crowd {
+        type Io = UnixStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> io::Result<(UnixStream, ())> {
+            sleep_until(self.0).await;
+            self.0 = Now::now() + Duration::from_millis(1);
+            let (here, _) = UnixStream::pair()?;
+            Ok((here, ()))
+        }
+    }
+
+    run(async {
+        let server = serve(Crowd(Now::now()), App::default());
+        let server = server.with_graceful_shutdown(sleep(Duration::from_millis(20)));
+        let metrics = server.metrics();
+        let ended = timeout(Duration::from_secs(5), server.into_future()).await;
+        ended.expect("it ends").unwrap();
+        assert!(metrics.snapshot().total > 10, "{metrics:?}");
     });
 }
 
