@@ -5,6 +5,7 @@
 //! | `serve/support.rs` | a server in the test's own runtime, and a client by hand |
 //! | `serve/http1.rs` | keep-alive, pipelining, upgrades, panics |
 //! | `serve/http2.rs` | HTTP/2 without being asked, streams, panics |
+//! | `serve/tunnels.rs` | streams of HTTP/2 that leave HTTP |
 //! | `serve/limits.rs` | of connections, time and heads |
 //! | `serve/shutdown.rs` | draining, the grace, cancelling and dropping the server |
 //! | `serve/tls.rs` | TLS and ALPN, failed and slow handshakes |
@@ -23,6 +24,8 @@ mod support;
 mod http1;
 #[path = "serve/http2.rs"]
 mod http2;
+#[path = "serve/tunnels.rs"]
+mod tunnels;
 #[path = "serve/limits.rs"]
 mod limits;
 #[path = "serve/shutdown.rs"]

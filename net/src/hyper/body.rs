@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::hyper::body::{Body, Bytes, Frame, Incoming as Inner, SizeHint};
-use heist_runtime::time::{Instant, Timer};
 
 use super::metrics::Account;
+use super::silence::Silence;
 
 /// The body of a request as it comes in (hyper: the type of the same name).
 ///
@@ -38,34 +38,6 @@ pub struct Incoming {
 pub(super) struct Limit {
     pub(super) patience: Duration,
     pub(super) account: Arc<Account>,
-}
-
-/// How long nothing has come. The timer is left alone when something does, and looks at the time when it fires.
-#[derive(Default)]
-struct Silence {
-    since: Option<Instant>,
-    timer: Option<Box<(Instant, Timer)>>,
-}
-
-impl Silence {
-    /// Polls until it has lasted for as long as `patience`.
-    fn poll(&mut self, patience: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let deadline = since.saturating_add(patience);
-        loop {
-            let timer =
-                (self.timer).get_or_insert_with(|| Box::new((deadline, Timer::new(deadline))));
-            let (at, timer) = &mut **timer;
-            if Pin::new(timer).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let is_over = *at >= deadline;
-            self.timer = None;
-            if is_over {
-                return Poll::Ready(());
-            }
-        }
-    }
 }
 
 impl Incoming {
@@ -100,7 +72,7 @@ impl Body for Incoming {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.silence.since = None;
+            this.silence.end();
             this.has_failed = matches!(frame, Some(Err(_)));
             return Poll::Ready(frame.map(|frame| frame.map_err(into_io)));
         }

@@ -25,6 +25,7 @@ use super::preface::{Opening, Protocol};
 use super::service::Tracked;
 use super::settings::{Patience, Versions};
 use super::stream::{Counted, Transport};
+use super::window::Streams;
 use crate::io::{AsyncRead, AsyncWrite, Compat};
 #[cfg(feature = "tls")]
 use crate::tls::TlsAcceptor;
@@ -63,7 +64,8 @@ enum Early {
 
 /// What hyper makes of a connection.
 type Http1<I, S, A, R> = http1::UpgradeableConnection<Compat<Transport<I>>, Tracked<S, A, R>>;
-type Http2<I, S, A, R> = http2::Connection<Compat<Transport<I>>, Tracked<S, A, R>, HeistExecutor>;
+type Http2<I, S, A, R> =
+    http2::Connection<Compat<Transport<I>>, Streams<Tracked<S, A, R>>, HeistExecutor>;
 
 pin_project! {
     #[project = ConversationProjection]
@@ -265,7 +267,8 @@ impl Server {
                 connection: self.http1.serve_connection(io, service).with_upgrades(),
             },
             Protocol::Http2 => Conversation::Http2 {
-                connection: self.http2.serve_connection(io, service),
+                connection: (self.http2)
+                    .serve_connection(io, Streams::new(service, account.clone())),
             },
         });
         let mut clock = Clock::new(account.clone(), self.patience, protocol);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::hyper::rt::Executor;
 use heist_runtime::Handle;
@@ -12,6 +13,8 @@ use heist_runtime::scope::Scope;
 use heist_runtime::task::Builder;
 use heist_sync::group::TaskGroup;
 use pin_project_lite::pin_project;
+
+use super::window::Watched;
 
 /// Spawns what hyper wants to run beside a connection: the streams of HTTP/2, and its drivers (hyper-util:
 /// `TokioExecutor`).
@@ -42,8 +45,8 @@ enum Place {
     Current,
     On(Handle),
     Below(Handle, Scope),
-    /// A group, which waits for them.
-    Group(TaskGroup<Infallible>),
+    /// A group, which waits for them, and in which a client may leave a response alone for as long as that.
+    Group(TaskGroup<Infallible>, Option<Duration>),
 }
 
 impl HeistExecutor {
@@ -72,10 +75,11 @@ impl HeistExecutor {
         }
     }
 
-    /// Spawns into a group, which has to last as long as whoever asks.
-    pub(super) fn grouped(group: TaskGroup<Infallible>) -> Self {
+    /// Spawns into a group, which has to last as long as whoever asks. A client that leaves no room in the window of a
+    /// stream for longer than `patience` loses that.
+    pub(super) fn grouped(group: TaskGroup<Infallible>, patience: Option<Duration>) -> Self {
         Self {
-            place: Place::Group(group),
+            place: Place::Group(group, patience),
         }
     }
 }
@@ -92,7 +96,9 @@ where
                 drop(Builder::new().scope(scope).spawn_on(future, handle));
             }
             // The group would keep the payload of a panic until it ends.
-            Place::Group(group) => drop(group.spawn(Contained::new(future))),
+            Place::Group(group, patience) => {
+                drop(group.spawn(Contained::new(Watched::new(future, *patience))));
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ pub struct ServerSnapshot {
     /// Requests whose body stopped coming in the middle, see
     /// [`Serve::body_read_timeout`](super::Serve::body_read_timeout).
     pub stalled: u64,
+    /// Responses of HTTP/2 that were reset because the client took nothing more of them, see
+    /// [`Serve::write_timeout`](super::Serve::write_timeout).
+    pub unread: u64,
     /// Connections that were cancelled at the end of the grace of a shutdown.
     pub cancelled: u64,
     /// Times that accepting failed, and was tried again after a pause.
@@ -88,6 +91,7 @@ struct Connections {
     /// What those have done that are closed.
     requests: u64,
     stalled: u64,
+    unread: u64,
     received: u64,
     sent: u64,
 }
@@ -99,10 +103,12 @@ pub(super) struct Account {
     born: Instant,
     requests: AtomicU64,
     stalled: AtomicU64,
+    unread: AtomicU64,
     in_flight: AtomicUsize,
+    tunnels: AtomicUsize,
     received: AtomicU64,
     sent: AtomicU64,
-    /// When the last request was answered, in nanoseconds of the connection's life.
+    /// When the last request was answered, or the last tunnel closed, in nanoseconds of the connection's life.
     idle_since: AtomicU64,
     /// Bytes received when that was, by which a head that has begun is known.
     received_when_idle: AtomicU64,
@@ -120,6 +126,14 @@ pub(super) struct Opened {
 /// A request that is not answered to the end.
 pub(super) struct InFlight(Arc<Account>);
 
+/// A stream of HTTP/2 that has left HTTP, or may: until the last clone is dropped its connection is not idle.
+#[derive(Debug, Clone)]
+pub(super) struct Tunnel {
+    _held: Arc<Held>,
+}
+
+struct Held(Arc<Account>);
+
 impl ServerMetrics {
     /// The sums.
     #[must_use]
@@ -136,12 +150,14 @@ impl ServerMetrics {
             refused: registry.refused.load(Relaxed),
             timed_out: registry.timed_out.load(Relaxed),
             stalled: connections.stalled,
+            unread: connections.unread,
             cancelled: registry.cancelled.load(Relaxed),
             accept_errors: registry.accept_errors.load(Relaxed),
         };
         for account in connections.open.values() {
             sum.requests += account.requests.load(Relaxed);
             sum.stalled += account.stalled.load(Relaxed);
+            sum.unread += account.unread.load(Relaxed);
             sum.in_flight += account.in_flight.load(Relaxed) as u64;
             sum.bytes_received += account.received.load(Relaxed);
             sum.bytes_sent += account.sent.load(Relaxed);
@@ -171,7 +187,9 @@ impl ServerMetrics {
             born: Instant::now(),
             requests: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
+            tunnels: AtomicUsize::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
@@ -224,6 +242,7 @@ impl Drop for Opened {
         connections.open.remove(&account.id);
         connections.requests += account.requests.load(Relaxed);
         connections.stalled += account.stalled.load(Relaxed);
+        connections.unread += account.unread.load(Relaxed);
         connections.received += account.received.load(Relaxed);
         connections.sent += account.sent.load(Relaxed);
     }
@@ -297,13 +316,27 @@ impl Account {
         self.stalled.fetch_add(1, Relaxed);
     }
 
+    /// A response is given up that the client does not take.
+    pub(super) fn leave_unread(&self) {
+        self.unread.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// Since when no request is in flight.
+    /// Since when no request is in flight and no tunnel open.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        (self.in_flight.load(Acquire) == 0).then(|| self.at(self.idle_since.load(Relaxed)))
+        let is_idle = self.in_flight.load(Acquire) == 0 && self.tunnels.load(Acquire) == 0;
+        is_idle.then(|| self.at(self.idle_since.load(Relaxed)))
+    }
+
+    /// What was open has ended. Before it is no longer counted, and released by that: whoever sees that nothing is open
+    /// sees since when.
+    fn end(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+        self.received_when_idle
+            .store(self.received.load(Relaxed), Relaxed);
     }
 
     /// Whether anything has come since the last request was answered.
@@ -314,12 +347,28 @@ impl Account {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let account = &*self.0;
-        // Before the count, and released by it: whoever sees that nothing is in flight sees since when.
-        account.idle_since.store(account.now(), Relaxed);
-        account
-            .received_when_idle
-            .store(account.received.load(Relaxed), Relaxed);
-        account.in_flight.fetch_sub(1, Release);
+        self.0.end();
+        self.0.in_flight.fetch_sub(1, Release);
+    }
+}
+
+impl Tunnel {
+    pub(super) fn new(account: &Arc<Account>) -> Self {
+        account.tunnels.fetch_add(1, Relaxed);
+        let _held = Arc::new(Held(account.clone()));
+        Self { _held }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.end();
+        self.0.tunnels.fetch_sub(1, Release);
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Held").field(&self.0.id).finish()
     }
 }

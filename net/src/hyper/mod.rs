@@ -14,6 +14,8 @@
 //! | `clock.rs` | how long a connection may wait for what |
 //! | `stream.rs` | the transport of a connection, counted |
 //! | `service.rs` | services of tower, and how a request is counted |
+//! | `silence.rs` | how long nothing has come, or gone |
+//! | `window.rs` | how long a stream of HTTP/2 may wait for its client, and how long a tunnel is one |
 //! | `body.rs` | [`Incoming`]: the body of a request, which may not stop in the middle |
 //! | `upgrade.rs` | [`upgrade`]: connections that leave HTTP |
 //! | `info.rs` | [`ConnectionInfo`]: what a request is told about its connection |
@@ -38,6 +40,8 @@ mod preface;
 mod clock;
 mod stream;
 mod service;
+mod silence;
+mod window;
 mod body;
 pub mod upgrade;
 mod info;

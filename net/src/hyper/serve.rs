@@ -182,7 +182,11 @@ impl<L, S, R> Serve<L, S, R> {
         self
     }
 
-    /// How long a client may take nothing while there is something to send to it. Default: 60 seconds.
+    /// How long a client may take nothing while there is something to send to it: then its connection is closed. Default:
+    /// 60 seconds.
+    ///
+    /// With HTTP/2 it is also how long a client may take less than 16 KiB of one response, while its connection is not
+    /// what is slow: then that stream is reset, its body dropped, and the others go on. A tunnel is left alone.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.patience.write = timeout.into();
         self
@@ -352,7 +356,10 @@ fn server(
     metrics: &ServerMetrics,
     group: &TaskGroup<Infallible>,
 ) -> Server {
-    let (http1, http2) = settings.builders(HeistExecutor::grouped(group.clone()));
+    let (http1, http2) = settings.builders(HeistExecutor::grouped(
+        group.clone(),
+        settings.patience.write,
+    ));
     #[cfg(feature = "tls")]
     let protocols: &[&str] = match settings.versions {
         Versions::Both => &["h2", "http/1.1"],

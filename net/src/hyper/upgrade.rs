@@ -5,6 +5,10 @@
 //! connection is there when the response has been sent. hyper's own `upgrade::on` works, too; what it gives has the traits of
 //! `hyper::rt`.
 //!
+//! HTTP/2 has no `Upgrade` and no 101: there a client sends a `CONNECT`, with a [`Protocol`] among the extensions if it is
+//! one of [RFC 8441], as for WebSockets. Such are refused unless the server says beforehand that it knows them
+//! (`enable_connect_protocol` of the builder in [`Serve::http2`](super::Serve::http2)).
+//!
 //! # Examples
 //!
 //! ```
@@ -46,6 +50,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
+//! [`Protocol`]: ::hyper::ext::Protocol
+//! [RFC 8441]: https://www.rfc-editor.org/rfc/rfc8441
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 9110, 7.8]: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
@@ -59,6 +65,7 @@ use ::hyper::Request;
 use ::hyper::rt::{Read, ReadBuf, Write};
 use ::hyper::upgrade as theirs;
 
+use super::metrics::Tunnel;
 use super::stream::Transport;
 use crate::io::{AsyncRead, AsyncWrite, BufReader, Compat, Unread, read_through, write_behind};
 use crate::{RecvBuf, TcpStream, UnixStream};
@@ -70,6 +77,7 @@ const PIECE: usize = 8 * 1024;
 /// function of the same name).
 pub fn on<B>(request: Request<B>) -> OnUpgrade {
     OnUpgrade {
+        tunnel: request.extensions().get().cloned(),
         inner: theirs::on(request),
     }
 }
@@ -87,6 +95,7 @@ pub fn on<B>(request: Request<B>) -> OnUpgrade {
 #[derive(Debug)]
 pub struct OnUpgrade {
     inner: theirs::OnUpgrade,
+    tunnel: Option<Tunnel>,
 }
 
 impl Future for OnUpgrade {
@@ -94,7 +103,9 @@ impl Future for OnUpgrade {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let upgraded = ready!(Pin::new(&mut self.inner).poll(cx));
-        Poll::Ready(upgraded.map(Upgraded::from).map_err(io::Error::other))
+        let mut upgraded = Upgraded::from(upgraded.map_err(io::Error::other)?);
+        upgraded._tunnel = self.tunnel.take();
+        Poll::Ready(Ok(upgraded))
     }
 }
 
@@ -103,8 +114,13 @@ impl Future for OnUpgrade {
 /// What the client had sent along with its request is read first. The connection belongs to whoever holds it: the server's
 /// limits of time no longer concern it, and its shutdown neither waits for it nor cancels it. Until it is dropped it counts
 /// as open, and under [`max_connections`](super::Serve::max_connections).
+///
+/// With HTTP/2 it is one stream of a connection that stays the server's. Until it is dropped that connection is not idle, and
+/// a shutdown waits for it as for a request: for no longer than the [grace](super::Serve::shutdown_grace).
 pub struct Upgraded {
     stream: BufReader<Box<dyn Duplex>>,
+    // Dropped last.
+    _tunnel: Option<Tunnel>,
 }
 
 trait Duplex: AsyncRead + AsyncWrite {}
@@ -133,6 +149,7 @@ impl From<theirs::Upgraded> for Upgraded {
         };
         Self {
             stream: BufReader::new(Box::new(stream)),
+            _tunnel: None,
         }
     }
 }
@@ -146,7 +163,10 @@ where
     let stream: Box<dyn Duplex> = Box::new(parts.io.into_inner());
     let mut stream = BufReader::new(stream);
     stream.unread(Vec::from(parts.read_buf).into());
-    Ok(Upgraded { stream })
+    Ok(Upgraded {
+        stream,
+        _tunnel: None,
+    })
 }
 
 read_through!(Upgraded, stream);

@@ -13,8 +13,10 @@ use heist_net::{TcpListener, TcpStream};
 use heist_runtime::spawn;
 use heist_sync::stream::generate;
 use heist_sync::time::timeout;
+use http::Method;
+use http_body_util::BodyExt;
 
-use crate::support::{App, Client, millis, run, start};
+use crate::support::{App, Client, millis, request, run, start};
 
 /// At the limit nothing is accepted; when one leaves, the next is. Control: acquire the permit after the accept.
 #[test]
@@ -212,6 +214,81 @@ fn clients_that_take_nothing() {
         let last = server.now();
         assert_eq!((last.timed_out, last.refused), (1, 0));
         drop((stuck, slow));
+        server.stop().await;
+    });
+}
+
+/// A client that stops reading one response loses that stream, though it takes others all the while; one that reads it
+/// slowly does not. Controls: no patience (the first is never reset); give a body in one piece (the slow one is).
+#[test]
+fn streams_of_which_a_client_takes_nothing() {
+    run(async {
+        let limit = Duration::from_millis(300);
+        let server = start(|server| server.write_timeout(limit)).await;
+        let mut streams = server.streams().await;
+        let get = |path| request(Method::GET, &server.url(path));
+        let began = Instant::now();
+        let response = streams.send_request(get("/big/1000000")).await.unwrap();
+        let mut left = response.into_body();
+        let mut slow = streams.send_request(get("/big/800000")).await.unwrap();
+        let mut taken = 0;
+        while let Some(part) = slow.frame().await {
+            let count = part.unwrap().into_data().unwrap().len();
+            taken += count;
+            if taken / 50_000 > (taken - count) / 50_000 {
+                millis(40).await;
+            }
+        }
+        assert_eq!(taken, 800_000, "nothing was cut off of it");
+        assert!(began.elapsed() > limit * 3 / 2, "it was slow");
+        server.until(|now| now.unread == 1).await;
+        let whole = streams.send_request(get("/beside")).await.unwrap();
+        assert_eq!(
+            whole.into_body().collect().await.unwrap().to_bytes(),
+            "/beside"
+        );
+        server.until(|now| now.in_flight == 0).await;
+        let end = loop {
+            match left.frame().await.expect("it is not whole") {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        let cause = std::error::Error::source(&end).unwrap().to_string();
+        assert!(cause.contains("stream no longer needed"), "{cause}");
+        let now = server.now();
+        assert_eq!((now.total, now.unread, now.timed_out), (1, 1, 0), "{now:?}");
+        drop(streams);
+        server.stop().await;
+    });
+}
+
+/// Nor may a client keep a short response waiting, by leaving no room at all.
+#[test]
+fn streams_without_room() {
+    run(async {
+        let limit = Duration::from_millis(150);
+        let server = start(|server| server.write_timeout(limit)).await;
+        let mut stream = server.connect().await.stream;
+        // The preface; SETTINGS_INITIAL_WINDOW_SIZE of 0; HEADERS with END_STREAM and END_HEADERS: GET, http, /, and no
+        // authority, all from the static table (RFC 7541, appendix A).
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
+        bytes.extend([0, 0, 3, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84]);
+        stream.write_all(&bytes).await.unwrap();
+        server.until(|now| now.requests == 1).await;
+        assert_eq!(server.now().in_flight, 1);
+        server
+            .until(|now| (now.unread, now.in_flight) == (1, 0))
+            .await;
+        // RST_STREAM of stream 1 is the last that comes, with CANCEL.
+        let reset = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
+        let mut seen = Vec::new();
+        while !seen.ends_with(&reset) {
+            let bytes = stream.recv().await.unwrap().expect("a reset");
+            seen.extend_from_slice(&bytes);
+        }
+        drop(stream);
         server.stop().await;
     });
 }

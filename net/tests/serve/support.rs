@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use heist_net::hyper::{Incoming, Serve, ServerMetrics, ServerSnapshot, serve, upgrade};
-use heist_net::io::{AsyncReadExt, AsyncWriteExt};
+use heist_net::hyper::{
+    HeistExecutor, HeistTimer, Incoming, Serve, ServerMetrics, ServerSnapshot, serve, upgrade,
+};
+use heist_net::io::{AsyncReadExt, AsyncWriteExt, Compat};
 use heist_net::{TcpListener, TcpStream};
 use heist_runtime::{JoinHandle, block_on, spawn};
 use heist_sync::oneshot;
 use heist_sync::time::{sleep, timeout};
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::client::conn::http2;
 
 /// No test takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -72,8 +75,11 @@ impl hyper::service::Service<Request<Incoming>> for App {
 }
 
 /// `/sleep/MILLIS`, `/panic`, `/echo`, `/late/MILLIS`: the same after a while, `/upgrade`: echoes what comes then, `/big/BYTES`;
-/// and otherwise the path itself.
+/// and otherwise the path itself. A `CONNECT` is an `/upgrade`, except to a host that is called `refused`.
 async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.method() == Method::CONNECT {
+        return switch(request);
+    }
     let path = request.uri().path().to_owned();
     let number = |text: &str| text.parse().unwrap_or(0);
     let body = match path.split('/').collect::<Vec<_>>()[1..] {
@@ -107,10 +113,20 @@ async fn echo(request: Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
-/// Changes to a protocol that echoes, to the end.
+/// Changes to a protocol that echoes, to the end. A host that is called `theirs` has hyper's own function wait for it.
 fn switch(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let connects = request.method() == Method::CONNECT;
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let is_refused = host == "refused";
     drop(spawn(async move {
-        let mut connection = upgrade::on(request).await?;
+        let connection = match &*host {
+            "theirs" => hyper::upgrade::on(request)
+                .await
+                .map(upgrade::Upgraded::from)
+                .map_err(std::io::Error::other),
+            _ => upgrade::on(request).await,
+        };
+        let mut connection = connection?;
         while let Some(bytes) = connection.recv().await? {
             connection.write_all(&bytes).await?;
             connection.flush().await?;
@@ -118,6 +134,11 @@ fn switch(request: Request<Incoming>) -> Response<Full<Bytes>> {
         connection.shutdown().await
     }));
     let mut response = Response::default();
+    if connects {
+        let refused = is_refused.then_some(StatusCode::FORBIDDEN);
+        *response.status_mut() = refused.unwrap_or(StatusCode::OK);
+        return response;
+    }
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, "upgrade".parse().unwrap());
@@ -161,6 +182,10 @@ impl Started {
         Client::connect(self.address).await
     }
 
+    pub(crate) async fn streams(&self) -> Streams {
+        streams(self.address).await
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -193,6 +218,28 @@ impl Started {
         assert_eq!((last.open, last.in_flight), (0, 0), "{last:?}");
         last
     }
+}
+
+/// A client of HTTP/2: hyper's, for what ours does not do.
+pub(crate) type Streams = http2::SendRequest<Empty<Bytes>>;
+
+/// A connection whose streams have windows of 64 KiB each, and together much more.
+pub(crate) async fn streams(address: SocketAddr) -> Streams {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut builder = http2::Builder::new(HeistExecutor::new());
+    builder
+        .timer(HeistTimer::new())
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(10_000_000);
+    let (sender, connection) = builder.handshake(Compat::new(stream)).await.unwrap();
+    drop(spawn(connection));
+    sender
+}
+
+/// A request without a body.
+pub(crate) fn request(method: Method, uri: &str) -> Request<Empty<Bytes>> {
+    let request = Request::builder().method(method).uri(uri);
+    request.body(Empty::new()).unwrap()
 }
 
 /// A client of HTTP/1 by hand.
