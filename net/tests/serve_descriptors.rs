@@ -52,8 +52,8 @@ fn processor_time(stat: &File) -> Duration {
     Duration::from_millis(10 * (ticks(12) + ticks(13)))
 }
 
-/// It does not spin, serves those it has, and accepts again as soon as there are descriptors. Controls: end at the error,
-/// or try again at once.
+/// It does not spin, serves those it has, and accepts again as soon as there are descriptors. Control, tried: end at
+/// the error. That the server pauses is not seen here, as the listener does so, too; `errors_of_accepting` sees it.
 #[test]
 fn descriptors_run_out() {
     let runtime = Builder::new().worker_threads(2).build().unwrap();

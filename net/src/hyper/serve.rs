@@ -107,8 +107,9 @@ pub fn serve_tower<L, S>(listener: L, service: S) -> Serve<L, TowerToHyperServic
 ///
 /// # Cancel safety
 ///
-/// Cancelled, it waits until the requests that are in flight have unwound. Dropped, it cancels them, and the scope around
-/// waits.
+/// Cancelled, it waits until the requests that are in flight have unwound; one of HTTP/2 may be dropped instead, as its
+/// connection unwinds besides, and then skips [`finally`](heist_sync::finally), but not [`using`](heist_sync::using).
+/// Dropped, it cancels them, and the scope around waits.
 #[must_use = "a server does nothing unless it is awaited"]
 pub struct Serve<L, S, R = Incoming> {
     listener: L,

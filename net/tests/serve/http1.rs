@@ -39,7 +39,8 @@ fn a_connection_is_kept() {
     });
 }
 
-/// In order, although the first takes longest. Control: answer from the last to the first.
+/// In order, although the first takes longest. That is hyper's to keep, so no control was
+/// tried.
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     run(async {
@@ -127,7 +128,7 @@ fn what_is_not_http() {
 }
 
 /// Bytes that came along with the request are read first; the connection is open until its new owner drops it, and the
-/// server's end does not wait for that. Controls: forget hyper's buffer; leave the upgrade out of `serve_connection`.
+/// server's end does not wait for that. Control, tried: forget hyper's buffer.
 #[test]
 fn an_upgrade() {
     run(async {

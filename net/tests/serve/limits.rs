@@ -18,7 +18,8 @@ use http_body_util::BodyExt;
 
 use crate::support::{App, Client, millis, request, run, start};
 
-/// At the limit nothing is accepted; when one leaves, the next is. Control: acquire the permit after the accept.
+/// At the limit nothing is accepted; when one leaves, the next is. Control, tried: acquire the permit after the
+/// accept.
 #[test]
 fn connections() {
     run(async {
@@ -38,8 +39,8 @@ fn connections() {
     });
 }
 
-/// A head that dribbles in is cut off in time, also on a connection that has served others. Controls: no timeout (it
-/// hangs); count from the last byte (it takes too long).
+/// A head that dribbles in is cut off in time, also on a connection that has served others. Controls, tried: no timeout
+/// (it hangs); count from the last byte (it takes too long).
 #[test]
 fn slow_heads() {
     run(async {
@@ -126,8 +127,8 @@ fn idle_connections() {
 }
 
 /// A body that stops in the middle fails in time, and its connection is closed after the response; one that comes slowly
-/// does not, nor one that nobody has asked for yet. Controls: no limit (it hangs); count from the first part (the slow one
-/// fails); count while nobody waits (the late one does).
+/// does not, nor one that nobody has asked for yet. Controls, tried: no limit (it hangs); count from the first part (the slow
+/// one fails); count while nobody waits (the late one does).
 #[test]
 fn bodies_that_stop() {
     run(async {
@@ -219,7 +220,8 @@ fn clients_that_take_nothing() {
 }
 
 /// A client that stops reading one response loses that stream, though it takes others all the while; one that reads it
-/// slowly does not. Controls: no patience (the first is never reset); give a body in one piece (the slow one is).
+/// slowly does not. Controls, tried: no patience (the first is never reset); give a body in one piece (the
+/// slow one is).
 #[test]
 fn streams_of_which_a_client_takes_nothing() {
     run(async {
@@ -333,7 +335,7 @@ impl Listener for Failing {
 }
 
 /// Errors of accepting are survived, without spinning; that of a descriptor that is no listener ends the server, after
-/// what it serves. Controls: end at the first; pause for none.
+/// what it serves. Controls, tried: end at the first; pause for none.
 #[test]
 fn errors_of_accepting() {
     const ECONNABORTED: i32 = 103;

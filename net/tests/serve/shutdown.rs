@@ -14,8 +14,8 @@ use heist_sync::time::{sleep, sleep_until, timeout};
 
 use crate::support::{App, millis, run, start};
 
-/// What is in flight is answered, idle connections are closed at once, and nobody can connect. Control: cancel the
-/// group instead of telling the connections.
+/// What is in flight is answered, idle connections are closed at once, and nobody can connect. Control, tried:
+/// cancel the group instead of telling the connections.
 #[test]
 fn it_drains() {
     run(async {
@@ -54,7 +54,8 @@ fn it_drains() {
     });
 }
 
-/// Connections that had come are served, though nobody has looked at them. Control: no `accept_rest`.
+/// Connections that had come are served, though nobody has looked at them. Control, tried: no
+/// `accept_rest`.
 #[test]
 fn what_had_come_is_served() {
     run(async {
@@ -78,7 +79,8 @@ fn what_had_come_is_served() {
     });
 }
 
-/// Others that keep coming do not keep it from ending. Control: no end of `accept_rest` but that nobody comes.
+/// Others that keep coming do not keep it from ending. Control, tried: no end of `accept_rest` but
+/// that nobody comes.
 #[test]
 fn it_ends_though_more_keep_coming() {
     /// Somebody comes each millisecond.
@@ -106,7 +108,7 @@ fn it_ends_though_more_keep_coming() {
     });
 }
 
-/// After the grace, requests are cancelled; with it the server ends. Control: no deadline.
+/// After the grace, requests are cancelled; with it the server ends. Control, tried: no deadline.
 #[test]
 fn the_grace_is_kept() {
     run(async {
@@ -129,8 +131,8 @@ fn the_grace_is_kept() {
     });
 }
 
-/// A cancelled server waits for its requests; none goes on when it has ended. Control: spawn the streams as nobody's
-/// tasks.
+/// A cancelled server waits for its requests; none goes on when it has ended. Control, tried: spawn the streams as
+/// nobody's tasks.
 #[test]
 fn cancelled_it_unwinds() {
     run(async {
@@ -142,15 +144,19 @@ fn cancelled_it_unwinds() {
         let http2 = Client::builder().http2_prior_knowledge().build().unwrap();
         let url = server.url("/sleep/60000");
         let stream = spawn(async move { http2.get(url).send().await.is_err() });
-        server.until(|now| now.in_flight == 2).await;
+        let http2 = Client::builder().http2_prior_knowledge().build().unwrap();
+        let url = server.url("/cleanup/100");
+        let cleaned = spawn(async move { http2.get(url).send().await.is_err() });
+        server.until(|now| now.in_flight == 3).await;
         let error = server.task.cancel_and_join().await.unwrap_err();
         assert!(error.is_cancelled());
         assert_eq!(server.app.seen.running.load(SeqCst), 0);
-        assert_eq!(server.app.seen.dropped.load(SeqCst), 2);
+        assert_eq!(server.app.seen.dropped.load(SeqCst), 3);
+        assert_eq!(server.app.seen.cleaned.load(SeqCst), 1, "it has waited");
         let last = server.metrics.snapshot();
         assert_eq!((last.open, last.in_flight), (0, 0));
         assert!(client.is_closed().await);
-        assert!(stream.await.unwrap());
+        assert!(stream.await.unwrap() && cleaned.await.unwrap());
     });
 }
 

@@ -1,7 +1,7 @@
 //! A server in the test's own runtime, and a client by hand.
 
 use std::convert::Infallible;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, pending};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use heist_net::io::{AsyncReadExt, AsyncWriteExt, Compat};
 use heist_net::{TcpListener, TcpStream};
 use heist_runtime::{JoinHandle, block_on, spawn};
 use heist_sync::oneshot;
+use heist_sync::resource::{AsyncClose, How, using};
 use heist_sync::time::{sleep, timeout};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Full};
@@ -36,6 +37,18 @@ pub(crate) struct Seen {
     pub(crate) finished: AtomicUsize,
     /// Requests that were cancelled, or whose client went away.
     pub(crate) dropped: AtomicUsize,
+    /// Cleanups that have come to their end.
+    pub(crate) cleaned: AtomicUsize,
+}
+
+/// What takes its time to be put away.
+struct Slow(Arc<Seen>, Duration);
+
+impl AsyncClose for Slow {
+    async fn close(self, _how: How) {
+        sleep(self.1).await;
+        self.0.cleaned.fetch_add(1, SeqCst);
+    }
 }
 
 struct Running(Arc<Seen>, bool);
@@ -67,14 +80,24 @@ impl hyper::service::Service<Request<Incoming>> for App {
         self.seen.running.fetch_add(1, SeqCst);
         let mut running = Running(self.seen.clone(), false);
         Box::pin(async move {
-            let response = answer(request).await;
+            let response = match request.uri().path().strip_prefix("/cleanup/") {
+                Some(millis) => {
+                    let millis = Duration::from_millis(millis.parse().unwrap());
+                    using(Slow(running.0.clone(), millis), async |_| {
+                        pending::<()>().await
+                    })
+                    .await;
+                    Response::default()
+                }
+                None => answer(request).await,
+            };
             running.finish();
             Ok(response)
         })
     }
 }
 
-/// `/sleep/MILLIS`, `/panic`, `/echo`, `/late/MILLIS`: the same after a while, `/upgrade`: echoes what comes then, `/big/BYTES`;
+/// `/cleanup/MILLIS`: for ever, with a cleanup that takes that long; `/sleep/MILLIS`, `/panic`, `/echo`, `/late/MILLIS`: the same after a while, `/upgrade`: echoes what comes then, `/big/BYTES`;
 /// and otherwise the path itself. A `CONNECT` is an `/upgrade`, except to a host that is called `refused`.
 async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() == Method::CONNECT {

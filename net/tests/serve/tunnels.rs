@@ -103,8 +103,8 @@ fn extended_connect() {
     });
 }
 
-/// The connection below an open tunnel is not idle, whoever waited for it; when it is closed, it is. Control: no `tunnels`
-/// in `Account::idle_since`.
+/// The connection below an open tunnel is not idle, whoever waited for it; when it is closed, it is. Control,
+/// tried: no `tunnels` in `Account::idle_since`.
 #[test]
 fn a_tunnel_is_not_idle() {
     run(async {
@@ -118,6 +118,8 @@ fn a_tunnel_is_not_idle() {
                 echoes(&mut tunnel, "still").await;
             }
             assert_eq!((server.now().open, server.now().in_flight), (1, 0));
+            // One that was idle has been told to close, and takes nothing more.
+            assert_eq!(get(&mut streams, &server, "/more").await, "/more");
             drop(tunnel);
             server.until(|now| now.open == 0).await;
         }
@@ -125,7 +127,8 @@ fn a_tunnel_is_not_idle() {
     });
 }
 
-/// Nor when the server's side has said all, and the client has not.
+/// Nor when the server's side has said all, and the client has not. Control, tried: `upgrade::on` that leaves the
+/// `Tunnel` alone.
 #[test]
 fn half_a_tunnel_is_not_idle() {
     use std::convert::Infallible;
@@ -168,6 +171,7 @@ fn half_a_tunnel_is_not_idle() {
             millis(100).await;
             tunnel.write_all(b"more ").await.unwrap();
         }
+        drop(self::tunnel(&mut streams, connect("host")).await);
         tunnel.shutdown().await.unwrap();
         assert_eq!(told.await.unwrap().unwrap(), b"more more more more ");
         let _ = server.cancel_and_join().await;
