@@ -9,9 +9,10 @@
     reason = "slots are shared with the kernel and between workers"
 )]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32 as Count;
 
 use crate::driver::completion::Completion;
 use crate::driver::slot::SlotState;
@@ -70,6 +71,8 @@ const NONE: u32 = u32::MAX;
 /// Slots in the first bucket; each one after it has twice as many.
 const FIRST_BUCKET: u32 = if cfg!(loom) { 2 } else { 64 };
 const BUCKETS: usize = 24;
+/// Slots made at a time, a page of them: what a large bucket has too many of is never touched.
+const MADE_AT_A_TIME: u32 = if cfg!(loom) { 2 } else { 32 };
 
 /// Names a slot and the use it is put to; travels through the kernel as `user_data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,19 +121,30 @@ impl Token {
     }
 }
 
+/// Room for a slot. No cell of the models, as `Count` is none.
+type Place = std::cell::UnsafeCell<MaybeUninit<Slot>>;
+
+/// Room for slots, some of which have been made.
+type Bucket = Box<[Place]>;
+
 /// All slots of one worker.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    buckets: [OnceLock<Box<[Slot]>>; BUCKETS],
+    buckets: [OnceLock<Bucket>; BUCKETS],
+    /// How many slots have been made, from the first on; only the owner makes some. No atomic of the models, to which
+    /// it would add steps: it is written once for many slots, and only ever says "made".
+    made: Count,
     /// Top of the stack of slots freed by other threads.
     remote_free: AtomicU32,
 }
+
+// SAFETY: the owner writes a slot's cell before `made` counts it, and nobody does afterwards.
+unsafe impl Sync for Slab {}
 
 /// The owner's half: which slots it may hand out.
 #[derive(Debug, Default)]
 pub(crate) struct FreeList {
     free: RefCell<Vec<u32>>,
-    grown: Cell<u32>,
 }
 
 /// The bucket of a slot and its place there.
@@ -147,24 +161,36 @@ impl Slab {
     pub(crate) fn new() -> Self {
         Self {
             buckets: [const { OnceLock::new() }; BUCKETS],
+            made: Count::new(0),
             remote_free: AtomicU32::new(NONE),
         }
+    }
+
+    /// The slot at `index`, if it has been made.
+    #[inline]
+    fn get(&self, index: u32) -> Option<&Slot> {
+        // Acquire: what has been counted has been written.
+        if index >= self.made.load(Ordering::Acquire) {
+            return None;
+        }
+        let (bucket, offset) = locate(index);
+        let cell = self.buckets[bucket].get()?.get(offset)?;
+        // SAFETY: it has been counted, so it is only shared from then on.
+        let slot = unsafe { &*cell.get() };
+        // SAFETY: as above: it is written.
+        Some(unsafe { slot.assume_init_ref() })
     }
 
     /// The slot at `index`, which must have been handed out before.
     #[inline]
     pub(crate) fn slot(&self, index: u32) -> &Slot {
-        let (bucket, offset) = locate(index);
-        &self.buckets[bucket]
-            .get()
-            .expect("an index comes from this slab")[offset]
+        self.get(index).expect("an index comes from this slab")
     }
 
     /// The slot that `token` names, unless it has moved on to another use.
     #[inline]
     pub(crate) fn resolve(&self, token: Token) -> Option<&Slot> {
-        let (bucket, offset) = locate(token.index());
-        let slot = self.buckets.get(bucket)?.get()?.get(offset)?;
+        let slot = self.get(token.index())?;
         (slot.generation.load(Ordering::Relaxed) == token.generation()).then_some(slot)
     }
 
@@ -178,7 +204,7 @@ impl Slab {
     pub(crate) fn allocate(&self, list: &FreeList) -> Token {
         let mut free = list.free.borrow_mut();
         if free.is_empty() {
-            self.refill(list, &mut free);
+            self.refill(&mut free);
         }
         let index = free.pop().expect("refilled above");
         let slot = self.slot(index);
@@ -188,7 +214,7 @@ impl Slab {
     }
 
     #[cold]
-    fn refill(&self, list: &FreeList, free: &mut Vec<u32>) {
+    fn refill(&self, free: &mut Vec<u32>) {
         // Acquire: the freeing thread is done with the slot before the owner reuses it.
         let mut index = self.remote_free.swap(NONE, Ordering::Acquire);
         while index != NONE {
@@ -198,18 +224,18 @@ impl Slab {
         if !free.is_empty() {
             return;
         }
-        let first = list.grown.get();
+        let first = self.made.load(Ordering::Relaxed);
         let (bucket, offset) = locate(first);
-        assert!(
-            offset == 0 && bucket < BUCKETS,
-            "over 500 million operations in flight"
-        );
-        let count = FIRST_BUCKET << bucket;
-        let slots = (0..count).map(|_| Slot::new()).collect();
-        self.buckets[bucket]
-            .set(slots)
-            .expect("only the owner grows the slab");
-        list.grown.set(first + count);
+        assert!(bucket < BUCKETS, "over 500 million operations in flight");
+        let size = FIRST_BUCKET << bucket;
+        let cells = self.buckets[bucket].get_or_init(|| uninit_cells(size as usize));
+        let count = MADE_AT_A_TIME.min(size - offset as u32);
+        for cell in &cells[offset..][..count as usize] {
+            // SAFETY: it has not been counted, and only the owner, which this is, touches such cells.
+            unsafe { cell.get().write(MaybeUninit::new(Slot::new())) };
+        }
+        // Release: whoever sees the count sees the slots.
+        self.made.store(first + count, Ordering::Release);
         free.extend((first..first + count).rev());
     }
 
@@ -238,6 +264,29 @@ impl Slab {
     }
 }
 
+impl Drop for Slab {
+    fn drop(&mut self) {
+        let made = *self.made.get_mut();
+        for index in 0..made {
+            let (bucket, offset) = locate(index);
+            let cell = self.buckets[bucket]
+                .get_mut()
+                .and_then(|cells| cells.get_mut(offset));
+            if let Some(cell) = cell {
+                // SAFETY: it has been counted, so it is written, and nobody else has the slab any more.
+                unsafe { cell.get_mut().assume_init_drop() };
+            }
+        }
+    }
+}
+
+/// Room for `count` slots, none of which is made: memory that nobody has touched.
+fn uninit_cells(count: usize) -> Bucket {
+    let cells = Box::<[Place]>::new_uninit_slice(count);
+    // SAFETY: a cell of what may be uninitialised needs no initialisation.
+    unsafe { cells.assume_init() }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -264,6 +313,38 @@ mod tests {
         assert!(slab.resolve(Token::WAKE).is_none());
     }
 
+    /// Slots are made as they are needed, within a bucket and from one to the next.
+    #[test]
+    fn a_bucket_is_filled_page_by_page() {
+        let slab = Slab::new();
+        let list = FreeList::default();
+        for index in 0..1000 {
+            let made = slab.made.load(Ordering::Relaxed);
+            assert!(index <= made && made < index + MADE_AT_A_TIME);
+            assert!(slab.get(made).is_none(), "nobody has made it");
+            assert_eq!(slab.allocate(&list).index(), index);
+        }
+    }
+
+    /// Control: a slab without `drop`.
+    #[test]
+    fn wakers_that_are_left_are_dropped() {
+        struct Nothing;
+        impl std::task::Wake for Nothing {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
+        let waker = std::sync::Arc::new(Nothing);
+        let slab = Slab::new();
+        let list = FreeList::default();
+        for _ in 0..100 {
+            let token = slab.allocate(&list);
+            slab.slot(token.index()).state.arm(waker.clone().into());
+        }
+        assert_eq!(std::sync::Arc::strong_count(&waker), 101);
+        drop(slab);
+        assert_eq!(std::sync::Arc::strong_count(&waker), 1);
+    }
+
     #[test]
     fn slots_freed_elsewhere_come_back() {
         let slab = Slab::new();
@@ -279,7 +360,7 @@ mod tests {
         again.sort_unstable();
         assert_eq!(again, (0..64).collect::<Vec<_>>());
         assert_eq!(
-            list.grown.get(),
+            slab.made.load(Ordering::Relaxed),
             64,
             "the slab grew although slots were free"
         );
@@ -333,14 +414,11 @@ mod models {
             for holder in holders {
                 holder.join().expect("holder");
             }
-            let grown = list.grown.get();
-            (2..grown).for_each(|_| allocate());
-            assert_eq!(list.grown.get(), grown, "a slot was lost");
+            let made = slab.made.load(Ordering::Relaxed);
+            (2..made).for_each(|_| allocate());
+            assert_eq!(slab.made.load(Ordering::Relaxed), made, "a slot was lost");
             taken.sort_unstable();
-            assert!(
-                taken.into_iter().eq(0..grown),
-                "a slot was handed out twice"
-            );
+            assert!(taken.into_iter().eq(0..made), "a slot was handed out twice");
         });
     }
 
