@@ -22,6 +22,7 @@ use crate::context;
 use crate::driver::remote::Remote;
 use crate::driver::ring::Ring;
 use crate::driver::sys::BufferEntry;
+use crate::ops::IoBuf;
 
 /// The only buffer group a ring has.
 pub(crate) const GROUP: u16 = 0;
@@ -368,13 +369,18 @@ impl BufferRing {
 /// [`Builder`](crate::Builder), after which receives fall back to ordinary memory).
 pub struct Buf {
     memory: Memory,
-    start: usize,
-    end: usize,
 }
 
+/// Where the bytes are, and which of them are in view. A future that reads has a place for one, so it is kept small.
 enum Memory {
-    Provided { owner: Arc<Remote>, id: u16 },
-    Heap(Vec<u8>),
+    Provided {
+        owner: Arc<Remote>,
+        start: u32,
+        end: u32,
+        id: u16,
+    },
+    /// The end of the view is that of the vector.
+    Heap { bytes: Vec<u8>, start: usize },
 }
 
 impl Buf {
@@ -385,9 +391,12 @@ impl Buf {
             "a receive beyond its buffer"
         );
         Self {
-            memory: Memory::Provided { owner, id },
-            start: 0,
-            end: length as usize,
+            memory: Memory::Provided {
+                owner,
+                start: 0,
+                end: length,
+                id,
+            },
         }
     }
 
@@ -398,13 +407,22 @@ impl Buf {
     /// When there are fewer than `count` bytes.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "cannot advance a buffer past its end");
-        self.start += count;
+        match &mut self.memory {
+            // As many as there are, which fit.
+            Memory::Provided { start, .. } => *start += count as u32,
+            Memory::Heap { start, .. } => *start += count,
+        }
     }
 
     /// Shortens the view to its first `length` bytes; does nothing when it is shorter already.
     pub fn truncate(&mut self, length: usize) {
-        if length < self.len() {
-            self.end = self.start + length;
+        if length >= self.len() {
+            return;
+        }
+        match &mut self.memory {
+            // Less than there are, which fit.
+            Memory::Provided { start, end, .. } => *end = *start + length as u32,
+            Memory::Heap { bytes, start } => bytes.truncate(*start + length),
         }
     }
 }
@@ -414,16 +432,20 @@ impl Deref for Buf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        let (start, end) = (self.start, self.end);
         match &self.memory {
-            Memory::Provided { owner, id } => {
+            Memory::Provided {
+                owner,
+                start,
+                end,
+                id,
+            } => {
                 let base = owner.buffers().buffer(*id);
                 // SAFETY: the kernel initialised the first `end` bytes of this buffer, and until it
                 // is given back in `drop` nobody writes it.
-                let bytes = unsafe { std::slice::from_raw_parts(base.as_ptr(), end) };
-                &bytes[start..]
+                let bytes = unsafe { std::slice::from_raw_parts(base.as_ptr(), *end as usize) };
+                &bytes[*start as usize..]
             }
-            Memory::Heap(bytes) => &bytes[start..end],
+            Memory::Heap { bytes, start } => &bytes[*start..],
         }
     }
 }
@@ -433,10 +455,20 @@ impl Deref for Buf {
 impl From<Vec<u8>> for Buf {
     fn from(bytes: Vec<u8>) -> Self {
         Self {
-            start: 0,
-            end: bytes.len(),
-            memory: Memory::Heap(bytes),
+            memory: Memory::Heap { bytes, start: 0 },
         }
+    }
+}
+
+// SAFETY: what is provided lies in the pool of its worker, which `owner` keeps, and a vector's heap memory does not
+// move with the vector. Nobody writes either before it is given back.
+unsafe impl IoBuf for Buf {
+    fn stable_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.len()
     }
 }
 
@@ -456,7 +488,7 @@ impl fmt::Debug for Buf {
 
 impl Drop for Buf {
     fn drop(&mut self) {
-        let Memory::Provided { owner, id } = &self.memory else {
+        let Memory::Provided { owner, id, .. } = &self.memory else {
             return;
         };
         give_back(owner, *id);

@@ -173,7 +173,7 @@ impl Driver {
         std::mem::forget(unprepared);
         bump(&self.remote.counters.submissions);
         self.submit(entry);
-        InFlight::new(self.remote.clone(), token, waker)
+        InFlight::new(self.remote.clone(), token)
     }
 
     /// As [`submit_operation`](Self::submit_operation), for an operation that no future waits for.

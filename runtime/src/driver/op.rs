@@ -16,7 +16,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
 use io_uring::squeue;
 
@@ -24,7 +24,7 @@ use crate::context;
 use crate::driver::completion::Completion;
 use crate::driver::remote::Remote;
 use crate::driver::slab::{Delivery, Payload, Token};
-use crate::driver::slot::{Abandoned, Registered};
+use crate::driver::slot::{Abandoned, Registered, SlotState};
 use crate::scope::{Leaf, LeafToken, cancel_requested, note_begun};
 use crate::task::JoinHandle;
 
@@ -187,53 +187,57 @@ impl<T: Operation> Typed<T> {
 pub(crate) struct InFlight {
     pub(crate) remote: Arc<Remote>,
     pub(crate) token: Token,
-    /// The waker registered last, by identity.
-    waker: (*const (), *const std::task::RawWakerVTable),
     /// The cancel was asked for by the holder, so `ECANCELED` is its answer.
     cancelled: bool,
 }
 
-// SAFETY: the pointers are only compared.
-unsafe impl Send for InFlight {}
-// SAFETY: as above.
-unsafe impl Sync for InFlight {}
+/// The waker that was registered last, to be compared with.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity(*const (), *const RawWakerVTable);
 
-fn identity(waker: &std::task::Waker) -> (*const (), *const std::task::RawWakerVTable) {
-    (waker.data(), std::ptr::from_ref(waker.vtable()))
+// SAFETY: the pointers are only compared.
+unsafe impl Send for Identity {}
+// SAFETY: as above.
+unsafe impl Sync for Identity {}
+
+impl From<&Waker> for Identity {
+    fn from(waker: &Waker) -> Self {
+        Self(waker.data(), std::ptr::from_ref(waker.vtable()))
+    }
 }
 
 impl InFlight {
-    pub(crate) fn new(remote: Arc<Remote>, token: Token, waker: &std::task::Waker) -> Self {
+    pub(crate) fn new(remote: Arc<Remote>, token: Token) -> Self {
         Self {
             remote,
             token,
-            waker: identity(waker),
             cancelled: false,
         }
     }
 
-    /// Makes sure that `waker` is the one to be called, and says whether the operation is complete.
-    pub(crate) fn register(&mut self, waker: &std::task::Waker) -> Registered {
-        let state = &self.remote.slab().slot(self.token.index()).state;
+    fn state(&self) -> &SlotState {
+        &self.remote.slab().slot(self.token.index()).state
+    }
+
+    /// Makes sure that `waker` is the one to be called, and says whether the operation is complete. `last` is the
+    /// one that was registered before.
+    fn register(&self, waker: &Waker, last: &mut Identity) -> Registered {
+        let state = self.state();
         if state.is_complete() {
             return Registered::Complete;
         }
-        let identity = identity(waker);
-        if identity == self.waker && state.has_waker() {
+        let identity = Identity::from(waker);
+        if identity == *last && state.has_waker() {
             return Registered::Waiting;
         }
-        self.waker = identity;
+        *last = identity;
         state.register(waker)
     }
 
     /// As [`register`](Self::register), for an operation that calls its waker more than once. An operation
     /// uses one or the other.
-    pub(crate) fn register_again(&self, waker: &std::task::Waker) -> Registered {
-        self.remote
-            .slab()
-            .slot(self.token.index())
-            .state
-            .register(waker)
+    pub(crate) fn register_again(&self, waker: &Waker) -> Registered {
+        self.state().register(waker)
     }
 
     /// Asks the kernel to cancel, on the ring the operation was submitted to. Never lost: from a
@@ -281,18 +285,11 @@ impl InFlight {
     ///
     /// The slot holds a `T` and is not used again through this value.
     pub(crate) unsafe fn abandon<T>(&mut self, late: impl FnOnce(T, Completion)) {
-        if !self
-            .remote
-            .slab()
-            .slot(self.token.index())
-            .state
-            .is_complete()
-        {
+        if !self.state().is_complete() {
             // First ask for the cancel: once the slot is orphaned, its token may become stale.
             self.cancel();
         }
-        let abandoned = self.remote.slab().slot(self.token.index()).state.abandon();
-        match abandoned {
+        match self.state().abandon() {
             Abandoned::InFlight => {}
             Abandoned::Complete => {
                 // SAFETY: complete, and the caller vouches for the rest.
@@ -342,7 +339,7 @@ impl Relay {
 
 enum Phase<T: Operation> {
     Unsubmitted(T),
-    InFlight(InFlight),
+    InFlight(InFlight, Identity),
     /// Polled outside the runtime's workers: a task of the runtime runs it.
     Elsewhere(JoinHandle<T::Output>, Arc<Relay>),
     /// The runtime has ended: nothing will ever complete it.
@@ -378,7 +375,7 @@ impl<T: Operation> fmt::Debug for Op<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match &self.phase {
             Phase::Unsubmitted(_) => "unsubmitted",
-            Phase::InFlight(_) => "in flight",
+            Phase::InFlight(..) => "in flight",
             Phase::Elsewhere(..) => "on a worker",
             Phase::Stranded => "stranded",
             Phase::Unwound => "unwound",
@@ -406,7 +403,7 @@ impl<T: Operation> Op<T> {
     /// cancelled (`ECANCELED`) or had done its work already. Before the first poll this does nothing.
     pub fn request_cancel(&mut self) {
         match &mut self.phase {
-            Phase::InFlight(flight) => flight.cancel(),
+            Phase::InFlight(flight, _) => flight.cancel(),
             Phase::Elsewhere(_, relay) => relay.request(),
             Phase::Unsubmitted(_) | Phase::Stranded | Phase::Unwound | Phase::Done => {}
         }
@@ -425,7 +422,7 @@ impl<T: Operation> Op<T> {
         if !self.token.is_held() {
             match &mut self.phase {
                 // One that its holder has cancelled is waited for likewise.
-                Phase::InFlight(flight) => flight.cancel(),
+                Phase::InFlight(flight, _) => flight.cancel(),
                 Phase::Elsewhere(task, _) => drop(task.cancel()),
                 Phase::Unsubmitted(_) | Phase::Stranded | Phase::Unwound | Phase::Done => {}
             }
@@ -451,7 +448,7 @@ impl<T: Operation> Op<T> {
             driver.submit_operation(operation, &Typed::<T>::DELIVERY, T::prepare, cx.waker())
         });
         self.phase = match flight {
-            Some(flight) => Phase::InFlight(flight),
+            Some(flight) => Phase::InFlight(flight, Identity::from(cx.waker())),
             None => {
                 let operation = operation.take().expect("not submitted");
                 let handle = crate::Handle::try_current().unwrap_or_else(|| {
@@ -478,12 +475,12 @@ impl<T: Operation> Future for Op<T> {
                     ready!(self.leaf.start());
                     self.submit(cx);
                     note_begun();
-                    if matches!(self.phase, Phase::InFlight(_)) {
+                    if matches!(self.phase, Phase::InFlight(..)) {
                         return self.leaf.pending();
                     }
                 }
-                Phase::InFlight(flight) => {
-                    if flight.register(cx.waker()) == Registered::Waiting {
+                Phase::InFlight(flight, waker) => {
+                    if flight.register(cx.waker(), waker) == Registered::Waiting {
                         return self.wait();
                     }
                     // SAFETY: complete; `submit` stored a `T`; the phase changes below.
@@ -538,7 +535,7 @@ impl<T: Operation> Future for Op<T> {
 impl<T: Operation> Drop for Op<T> {
     fn drop(&mut self) {
         match &mut self.phase {
-            Phase::InFlight(flight) => {
+            Phase::InFlight(flight, _) => {
                 // SAFETY: the slot holds a `T`, and this value goes away.
                 unsafe { flight.abandon::<T>(T::orphaned) };
             }

@@ -25,7 +25,7 @@ use crate::ops::{IoBufMut, SharedFd};
 use crate::scope::{Leaf, cancel_requested, leaf_fn};
 
 /// Receives between two looks at where the data arrives.
-const FOLLOW_INTERVAL: u32 = 16;
+const FOLLOW_INTERVAL: u8 = 16;
 /// Bytes of a receive into ordinary memory, when the runtime's buffers are exhausted.
 const HEAP_RECEIVE: usize = 16 * 1024;
 /// A multishot receive in the kernel's hands.
@@ -68,11 +68,12 @@ unsafe impl MultishotOperation for Armed {
 pub struct Receiver {
     fd: SharedFd,
     armed: Option<Multishot<Armed>>,
-    /// Waiting for readiness instead, because no buffer can be had.
-    waiting: Option<Op<PollReady>>,
+    /// Waiting for readiness instead, because no buffer can be had. Boxed, as that is rare, and a receiver is a part
+    /// of every future that has the connection.
+    waiting: Option<Box<Op<PollReady>>>,
     /// The receive was cancelled to move the task to this worker.
-    moving_to: Option<usize>,
-    until_follow: u32,
+    moving_to: Option<u32>,
+    until_follow: u8,
     at_end: bool,
 }
 
@@ -270,7 +271,7 @@ impl Receiver {
     }
 
     fn wait_instead(&mut self) {
-        self.waiting = Some(poll_ready(&self.fd, libc::POLLIN as u32));
+        self.waiting = Some(Box::new(poll_ready(&self.fd, libc::POLLIN as u32)));
     }
 
     /// What the last completion of a multishot means; `None` to go on.
@@ -291,7 +292,7 @@ impl Receiver {
             libc::ECANCELED => {
                 let to = moving_to?;
                 // The poll ends woken, which is when the worker sends the task on.
-                context::migrate_current(to);
+                context::migrate_current(to as usize);
                 cx.waker().wake_by_ref();
                 Some(Poll::Pending)
             }
@@ -336,7 +337,7 @@ impl Receiver {
             None
         };
         if let (Some(target), Some(armed)) = (target, &mut self.armed) {
-            self.moving_to = Some(target);
+            self.moving_to = u32::try_from(target).ok();
             armed.cancel();
         }
     }
