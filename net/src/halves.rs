@@ -153,6 +153,18 @@ macro_rules! halves {
                 AsyncWriteExt::write_all(self, bytes)
             }
 
+            #[doc = concat!("As [`", stringify!($stream), "::send`].")]
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn send<B: IoBuf>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                self.writer.send(buffer)
+            }
+
             #[doc = concat!("As [`", stringify!($stream), "::write_all_owned`].")]
             pub async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
                 self.writer.write_all_owned(buffer).await

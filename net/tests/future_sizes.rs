@@ -1,12 +1,25 @@
-//! How large the futures of the HTTP client are: they are moved into tasks, and kept while they wait.
+//! How large connections and the futures of the HTTP client are: they are moved into tasks, and kept while they wait.
 //!
-//! Controls, tried: the making of a connection is awaited where it stands, without a box; `send` is an async function.
+//! Controls, tried: waits for readiness that lie in the stream, without a box; the making of a connection is awaited where it stands, without a box; `send` is an async function.
 
 use heist_net::http::{Client, Request, RequestBuilder, Response};
+use heist_net::{RecvBuf, TcpStream, UnixStream};
 
 /// The size of what a function returns, without calling it.
 fn size<A, F>(_: impl FnOnce(A) -> F) -> usize {
     size_of::<F>()
+}
+
+#[test]
+fn streams_are_small() {
+    let stream = size_of::<TcpStream>();
+    assert!(stream <= 128, "a stream: {stream} bytes");
+    let unix = size_of::<UnixStream>();
+    assert!(unix <= 128, "a Unix stream: {unix} bytes");
+    let bytes = size_of::<Option<RecvBuf>>();
+    assert!(bytes <= 32, "a buffer: {bytes} bytes");
+    let send = size(|(stream, bytes): (&'static mut TcpStream, RecvBuf)| stream.send(bytes));
+    assert!(send <= 160, "a send: {send} bytes");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/peer.rs"]
+mod peer;
 
 use std::future::poll_fn;
 use std::io::Read;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::on_all;
@@ -16,37 +17,7 @@ use heist_net::io::{AsyncWrite, AsyncWriteExt};
 use heist_net::{TcpStream, UnixStream};
 use heist_runtime::{Builder, RingProfile, spawn, yield_now};
 use heist_sync::time::timeout;
-
-/// A peer of the standard library's on a thread of its own, that `serve` runs on.
-fn peer<T: Send + 'static>(
-    serve: impl FnOnce(std::net::TcpStream) -> T + Send + 'static,
-) -> (SocketAddr, JoinHandle<T>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        serve(stream)
-    });
-    (address, thread)
-}
-
-/// A peer that reads to the end, after a pause.
-fn reader(pause: Duration) -> (SocketAddr, JoinHandle<Vec<u8>>) {
-    peer(move |mut stream| {
-        std::thread::sleep(pause);
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).unwrap();
-        all
-    })
-}
-
-/// The bytes from `start` on of a stream in which each differs from its neighbours.
-fn pattern(start: usize, length: usize) -> Vec<u8> {
-    (start..start + length).map(|i| (i % 251) as u8).collect()
-}
+use peer::{pattern, peer, reader};
 
 /// Small and large writes, from a task that changes workers, to a peer that now and then reads nothing.
 /// Control: a sender that does not wait for its flight before it sends something large.

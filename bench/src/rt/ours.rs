@@ -183,14 +183,14 @@ impl<P: Profile> Contestant for Heist<P> {
 
     async fn echo(mut stream: Self::Stream, _chunk: usize) {
         while let Ok(Some(bytes)) = stream.recv().await {
-            if stream.write_all(&bytes).await.is_err() {
+            if stream.send(bytes).await.is_err() {
                 return;
             }
         }
     }
 
     async fn round_trip(stream: &mut Self::Stream, message: &'static [u8], _buffer: &mut Vec<u8>) {
-        stream.write_all(message).await.expect("the peer reads");
+        stream.send(message).await.expect("the peer reads");
         let mut missing = message.len();
         while missing > 0 {
             let bytes = stream

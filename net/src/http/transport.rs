@@ -10,13 +10,6 @@ use crate::{RecvBuf, TcpStream};
 
 /// A way to a server. An enum, so that a plain socket costs no more than by itself.
 #[derive(Debug)]
-#[cfg_attr(
-    feature = "tls",
-    expect(
-        clippy::large_enum_variant,
-        reason = "a plain socket is not put into a box for it"
-    )
-)]
 pub(super) enum Transport {
     /// A socket, to the server or to a proxy that passes everything on.
     Tcp(TcpStream),

@@ -18,7 +18,8 @@
 //! the runtime's, filled by the kernel, so that an idle reader holds none and nothing is copied or zeroed. Bytes that
 //! were taken and not used go back ([`unread`](AsyncRead::unread)); thus reading a line, or a buffer full, loses
 //! nothing when it is dropped half-way. A writer takes borrowed slices, since sockets send at once and wait only for
-//! room, and owned buffers ([`write_all_owned`](AsyncWrite::write_all_owned)), which the kernel sends from by itself.
+//! room, and owned buffers ([`write_all_owned`](AsyncWrite::write_all_owned)), which the kernel sends from by itself. A
+//! socket also sends them in the background ([`TcpStream::send`](crate::TcpStream::send)), those that were received as well.
 //!
 //! Readers and writers are `Send`, and so are the futures of their methods; no method is polled through a `Pin`, so
 //! the traits work behind references and boxes.

@@ -288,6 +288,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Sends all of `buffer` in the background.
+    pub(crate) async fn send<B: IoBuf>(&mut self, buffer: B) -> io::Result<()> {
+        let mut buffer = Some(buffer);
+        leaf_fn(|cx| self.sender.poll_send_owned(cx, &mut buffer)).await?;
+        match buffer {
+            None => Ok(()),
+            // Outside of the workers, which is rare, and would be a part of every future that sends.
+            Some(buffer) => Box::pin(write_all_owned(self.fd(), buffer)).await.0,
+        }
+    }
+
     pub(crate) async fn write_all_owned<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         if let Err(error) = leaf_fn(|cx| self.poll_flush(cx)).await {
             return (Err(error), buffer);

@@ -263,6 +263,36 @@ impl TcpStream {
         AsyncWriteExt::write_all(self, bytes)
     }
 
+    /// Sends all of an owned buffer in the background, without a copy: it returns when the runtime has the buffer, which
+    /// it frees when the kernel has let go of it. With [`recv`](Self::recv), whose buffers may be sent on, no byte is
+    /// copied on its way through the program.
+    ///
+    /// One buffer of a connection is on its way at a time, so that a peer that reads slowly holds the sender back.
+    ///
+    /// # Errors
+    ///
+    /// Those of what was sent before; its own may be told by the next call. The buffer is dropped then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped `send` has sent nothing, and has dropped the buffer. After a
+    /// [`flush`](crate::io::AsyncWriteExt::flush) it does not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist_net::TcpStream;
+    /// async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    ///     while let Some(bytes) = stream.recv().await? {
+    ///         stream.send(bytes).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn send<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = io::Result<()>> + Send {
+        self.writer.send(buffer)
+    }
+
     /// Writes all of an owned buffer through the ring and gives it back. For large buffers: the kernel
     /// waits for room by itself.
     ///

@@ -342,6 +342,20 @@ impl UnixStream {
         AsyncWriteExt::write_all(self, bytes)
     }
 
+    /// Sends all of an owned buffer in the background, without a copy, as
+    /// [`TcpStream::send`](crate::TcpStream::send) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of what was sent before; its own may be told by the next call. The buffer is dropped then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped `send` has sent nothing, and has dropped the buffer.
+    pub fn send<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = io::Result<()>> + Send {
+        self.writer.send(buffer)
+    }
+
     /// Writes all of an owned buffer through the ring and gives it back.
     ///
     /// # Cancel safety

@@ -126,6 +126,41 @@ unsafe impl IoBuf for String {
     }
 }
 
+// SAFETY: shared memory does not move with a handle, and nobody writes it.
+unsafe impl IoBuf for std::sync::Arc<[u8]> {
+    fn stable_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.len()
+    }
+}
+
+// SAFETY: as above; `bytes` counts its handles likewise.
+#[cfg(feature = "bytes")]
+unsafe impl IoBuf for bytes::Bytes {
+    fn stable_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.len()
+    }
+}
+
+// SAFETY: its part of the memory is its own, and does not move with it.
+#[cfg(feature = "bytes")]
+unsafe impl IoBuf for bytes::BytesMut {
+    fn stable_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.len()
+    }
+}
+
 /// The length of a transfer as io_uring's entries hold it; longer buffers are transferred in part.
 pub(crate) fn entry_len(length: usize) -> u32 {
     u32::try_from(length)

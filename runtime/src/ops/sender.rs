@@ -21,6 +21,7 @@ use crate::context;
 use crate::driver::completion::Completion;
 use crate::driver::op::{Background, Op};
 use crate::handle::Handle;
+use crate::ops::buf::entry_len;
 use crate::ops::flight::Flight;
 use crate::ops::socket::{PollReady, poll_ready, send};
 use crate::ops::{IoBuf, SharedFd};
@@ -34,26 +35,28 @@ const SEND_NOW: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// A send in the kernel's hands that no future waits for.
 #[derive(Debug)]
-struct Sending {
+struct Sending<B> {
     fd: SharedFd,
     /// Taken out only to be sent in another way.
-    bytes: Vec<u8>,
+    bytes: Option<B>,
     flight: Option<Arc<Flight>>,
 }
 
-// SAFETY: the entry names the descriptor, which `self` keeps open, and the vector's heap memory, which nobody
-// touches while the operation is in flight.
-unsafe impl Background for Sending {
+// SAFETY: the entry names the descriptor, which `self` keeps open, and the buffer's memory, which is `self`'s, stays
+// where it is, and is written by nobody while the operation is in flight.
+unsafe impl<B: IoBuf> Background for Sending<B> {
     fn prepare(&mut self) -> squeue::Entry {
-        let length = u32::try_from(self.bytes.len()).expect("a small write");
-        opcode::Send::new(self.fd.entry(), self.bytes.stable_ptr(), length)
+        let bytes = self.bytes.as_ref().expect("they are taken out at the end");
+        let length = entry_len(bytes.init_len());
+        opcode::Send::new(self.fd.entry(), bytes.stable_ptr(), length)
             .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
             .build()
     }
 
     fn complete(mut self, completion: Completion) {
+        let length = self.bytes.as_ref().map_or(0, IoBuf::init_len);
         match completion.raw_result() {
-            sent if usize::try_from(sent).is_ok_and(|sent| sent == self.bytes.len()) => {
+            sent if usize::try_from(sent).is_ok_and(|sent| sent == length) => {
                 self.end(Ok(()));
             }
             // The runtime has cancelled it to drain its ring, or a signal has interrupted it.
@@ -64,23 +67,24 @@ unsafe impl Background for Sending {
     }
 }
 
-impl Sending {
+impl<B> Sending<B> {
     fn end(&mut self, result: Result<(), i32>) {
         if let Some(flight) = self.flight.take() {
             let close = || drop(SockRef::from(&self.fd).shutdown(Shutdown::Write));
             flight.end(result, close);
         }
     }
+}
 
+impl<B: IoBuf> Sending<B> {
     /// Has a task send the rest; in a runtime that ends, nothing does.
     #[cold]
     fn go_on(mut self, mut start: usize) {
-        let Some(handle) = Handle::try_current() else {
+        let (Some(handle), Some(mut bytes)) = (Handle::try_current(), self.bytes.take()) else {
             return;
         };
         let rest = async move {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            while start < bytes.len() {
+            while start < bytes.init_len() {
                 let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
                 let (sent, back) = send(&self.fd, bytes, start, flags).await;
                 bytes = back;
@@ -99,7 +103,7 @@ impl Sending {
     }
 }
 
-impl Drop for Sending {
+impl<B> Drop for Sending<B> {
     /// The sender must not wait for what nobody does any more.
     fn drop(&mut self) {
         self.end(Err(libc::ECANCELED));
@@ -124,8 +128,9 @@ pub struct Sender {
     fd: SharedFd,
     /// Made by the first send in the background.
     flight: Option<Arc<Flight>>,
-    /// Waiting for room, after a send that was made at once.
-    waiting: Option<Op<PollReady>>,
+    /// Waiting for room, after a send that was made at once. Boxed, as a sender is a part of every future that has
+    /// the connection.
+    waiting: Option<Box<Op<PollReady>>>,
 }
 
 impl Sender {
@@ -184,6 +189,34 @@ impl Sender {
         })
     }
 
+    /// Sends all of an owned buffer in the background, without a copy, when what was sent before is with the kernel.
+    /// Takes it out of `buffer` then, and drops it once the kernel is done.
+    ///
+    /// Outside of the workers it leaves `buffer` as it is, to be sent by [`send`](super::send()).
+    ///
+    /// In a cancelled scope it is pending and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of what was sent before; `buffer` has been left as it was.
+    #[track_caller]
+    pub fn poll_send_owned<B: IoBuf>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Option<B>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_leaf(cx, |sender, cx| {
+            ready!(sender.poll_idle(cx))?;
+            sender.waiting = None;
+            if context::is_worker()
+                && let Some(bytes) = buffer.take_if(|bytes| bytes.init_len() > 0)
+            {
+                sender.send_in_background(bytes);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
     /// Sends what the socket has room for, without waiting and not in the background. Yields how many bytes.
     ///
     /// # Errors
@@ -227,8 +260,8 @@ impl Sender {
         self.poll_leaf(cx, |sender, cx| {
             ready!(sender.poll_idle(cx))?;
             let fd = &sender.fd;
-            let waiting =
-                (sender.waiting).get_or_insert_with(|| poll_ready(fd, libc::POLLOUT as u32));
+            let room = || Box::new(poll_ready(fd, libc::POLLOUT as u32));
+            let waiting = sender.waiting.get_or_insert_with(room);
             let outcome = ready!(Pin::new(waiting).poll(cx));
             sender.waiting = None;
             Poll::Ready(outcome.map(drop))
@@ -340,7 +373,7 @@ impl Sender {
             }
             match now(&SockRef::from(&self.fd)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.waiting = Some(poll_ready(&self.fd, libc::POLLOUT as u32));
+                    self.waiting = Some(Box::new(poll_ready(&self.fd, libc::POLLOUT as u32)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return Poll::Ready(outcome),
@@ -348,12 +381,12 @@ impl Sender {
         }
     }
 
-    fn send_in_background(&mut self, bytes: Vec<u8>) {
+    fn send_in_background<B: IoBuf>(&mut self, bytes: B) {
         let flight = self.flight.get_or_insert_with(|| Arc::new(Flight::new()));
         flight.begin();
         let sending = Sending {
             fd: self.fd.clone(),
-            bytes,
+            bytes: Some(bytes),
             flight: Some(flight.clone()),
         };
         context::with_current_driver(|driver| driver.submit_background(sending));
