@@ -298,12 +298,6 @@ impl Driver {
         ring.unsubmitted() > 0 || ring.wants_enter()
     }
 
-    /// Whether an enter is known to do so, so that the worker must not sleep before it.
-    pub(crate) fn must_enter(&self) -> bool {
-        let ring = self.ring();
-        ring.unsubmitted() > 0 || ring.must_be_entered()
-    }
-
     /// Drains this worker's CQ and looks after its buffers. Returns the completions delivered.
     #[inline]
     pub(crate) fn reap(&self) -> usize {

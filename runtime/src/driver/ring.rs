@@ -384,7 +384,8 @@ impl Ring {
         flags & (sys::SQ_TASKRUN | sys::SQ_CQ_OVERFLOW | SQ_LOOKS_ON_ENTER) != 0
     }
 
-    /// As [`wants_enter`](Self::wants_enter), where it is known: there is no sleeping before it.
+    /// As [`wants_enter`](Self::wants_enter), where somebody has said so.
+    #[cfg(test)]
     pub(crate) fn must_be_entered(&self) -> bool {
         let flags = Self::word(&self.sq_flags).load(Ordering::Relaxed);
         flags & (sys::SQ_TASKRUN | sys::SQ_CQ_OVERFLOW) != 0
@@ -555,7 +556,7 @@ impl Ring {
     }
 
     /// Publishes the SQ flags of an emulated ring.
-    pub(in crate::driver) fn publish_state(&self, flags: u32) {
+    pub(crate) fn publish_state(&self, flags: u32) {
         Self::word(&self.sq_flags).store(flags | SQ_LOOKS_ON_ENTER, Ordering::Relaxed);
     }
 }

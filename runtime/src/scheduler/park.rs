@@ -52,14 +52,41 @@ impl Worker {
     }
 
     /// The last look, after the announcement.
+    ///
+    /// That the kernel's flags speak of task work, or of completions that did not find room, is no reason: the call that
+    /// sleeps begins with both, and returns if anything comes of it. To stay for it could be for ever. Who queues work in
+    /// the kernel sets the flag afterwards, when this worker may have done that work already; then the flag stays as
+    /// it is, however often the kernel is entered, until there is more.
     fn has_reason_to_stay(&self, root: &dyn Root) -> bool {
         root.is_woken()
             || self.has_task()
             || self.driver().remote().has_mail()
             || self.driver().ring().ready() > 0
-            || self.driver().must_enter()
+            || self.driver().ring().unsubmitted() > 0
             || self.driver().has_unfinished_business()
             || self.work_is_visible()
             || self.shared().phase() != Phase::Running && self.must_continue_shutdown()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::driver::sys::SQ_TASKRUN;
+    use crate::time::{Instant, Timer};
+    use crate::{Builder, context};
+
+    /// Control, tried: the flag is a reason to stay, and the worker enters some ten thousand times.
+    #[test]
+    fn a_flag_that_stays_keeps_no_worker_awake() {
+        let runtime = Builder::new().worker_threads(1).build().expect("a ring");
+        runtime.block_on(async {
+            let set =
+                context::with_current_driver(|driver| driver.ring().publish_state(SQ_TASKRUN));
+            assert!(set.is_some(), "worker 0 is here");
+            Timer::new(Instant::now() + Duration::from_millis(50)).await;
+        });
+        let enters = runtime.metrics().total().enters;
+        assert!(enters < 100, "{enters} enters for one sleep");
     }
 }
