@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -61,7 +62,12 @@ const LIMITS: JarLimits = JarLimits {
 ///
 /// [public suffix]: https://publicsuffix.org/
 #[derive(Default)]
-pub struct Jar(Mutex<Sites>);
+pub struct Jar {
+    sites: Mutex<Sites>,
+    /// How many cookies there are. Every request asks, and most crawls are given none: then the lock, which all workers
+    /// share, is not touched. It is written under the lock, and who knows of a cookie knows of this number as well.
+    count: AtomicUsize,
+}
 
 #[derive(Default)]
 struct Sites {
@@ -102,14 +108,14 @@ impl Jar {
     /// One that is to be refused is ignored.
     pub fn add_cookie_str(&self, cookie: &str, url: &Url) {
         if let (Some(cookie), Some(place)) = (Cookie::parse(cookie), Place::of(url)) {
-            self.lock().add(&cookie, place, SystemTime::now(), LIMITS);
+            self.change(|sites| sites.add(&cookie, place, SystemTime::now(), LIMITS));
         }
     }
 
     /// How many cookies there are, expired ones included that nobody has met.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().count
+        self.count.load(Relaxed)
     }
 
     /// Whether there are none.
@@ -120,14 +126,23 @@ impl Jar {
 
     /// Forgets all cookies.
     pub fn clear(&self) {
+        self.change(|sites| {
+            (sites.count, sites.bytes) = (0, 0);
+            sites.sites.clear();
+        });
+    }
+
+    /// Does something under the lock.
+    fn change<R>(&self, change: impl FnOnce(&mut Sites) -> R) -> R {
         let mut sites = self.lock();
-        (sites.count, sites.bytes) = (0, 0);
-        sites.sites.clear();
+        let result = change(&mut sites);
+        self.count.store(sites.count, Relaxed);
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Sites> {
         // No code of others runs under it, so what a panic leaves is a jar like any other.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,15 +150,20 @@ impl CookieStore for Jar {
     fn set_cookies(&self, cookie_headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
         let Some(place) = Place::of(url) else { return };
         let now = SystemTime::now();
-        let mut sites = self.lock();
-        for cookie in cookie_headers.filter_map(Cookie::from_header) {
-            sites.add(&cookie, place, now, LIMITS);
-        }
+        let cookies: Vec<_> = cookie_headers.filter_map(Cookie::from_header).collect();
+        self.change(|sites| {
+            for cookie in &cookies {
+                sites.add(cookie, place, now, LIMITS);
+            }
+        });
     }
 
     fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        if self.is_empty() {
+            return None;
+        }
         let place = Place::of(url)?;
-        let line = self.lock().line(place, SystemTime::now())?;
+        let line = self.change(|sites| sites.line(place, SystemTime::now()))?;
         HeaderValue::try_from(line).ok()
     }
 }
