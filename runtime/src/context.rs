@@ -267,6 +267,12 @@ pub(crate) fn current_handle() -> Option<Handle> {
     })
 }
 
+/// Whether there is such a runtime.
+pub(crate) fn has_handle() -> bool {
+    let entered = || HANDLES.try_with(|handles| !handles.borrow().is_empty());
+    is_worker() || entered().unwrap_or(false)
+}
+
 /// Makes `handle` the current runtime of this thread until the guard is dropped.
 pub(crate) fn enter_handle(handle: Handle) -> HandleGuard {
     let depth = HANDLES.with_borrow_mut(|handles| {

@@ -67,6 +67,13 @@ impl Handle {
         context::current_handle()
     }
 
+    /// Whether this code runs in a runtime. It costs less than [`try_current`](Self::try_current), as there is no handle
+    /// to be counted.
+    #[must_use]
+    pub fn has_current() -> bool {
+        context::has_handle()
+    }
+
     /// Makes this the current runtime of the calling thread while the guard lives, so that
     /// [`spawn`](crate::spawn) and I/O work outside `block_on`, for instance under another executor.
     #[must_use = "the runtime is current only while the guard lives"]

@@ -55,6 +55,11 @@ pub(super) async fn claim(
     let offer = config.offer(request, via.as_deref());
     #[cfg(not(feature = "http2"))]
     let offer = Offer::Http1;
+    // Of the request's start, which was just now, or there is none.
+    let seen = clocks.take_look();
+    // It may have to wait.
+    #[cfg(feature = "http2")]
+    let seen = seen.filter(|_| offer != Offer::Http2);
     #[cfg(feature = "http2")]
     if offer == Offer::Http2 {
         match find_shared(config, connections, url, &name, clocks).await? {
@@ -66,16 +71,23 @@ pub(super) async fn claim(
             Found::Alone => {}
         }
     }
-    let claim = match pool.checkout(&name, fresh) {
+    let mut now = seen.unwrap_or_else(Instant::now);
+    let claim = match pool.checkout(&name, fresh, now) {
         Checkout::Claim(claim) => claim,
-        Checkout::Wait(waiting) => wait(config, url, clocks, pin!(waiting)).await?,
+        Checkout::Wait(waiting) => {
+            let claim = wait(config, url, clocks, pin!(waiting)).await?;
+            now = Instant::now();
+            claim
+        }
     };
     let slot = match claim {
         Claim::Reuse(mut link, slot) => {
             // What can be sent again need not be looked after as closely.
             let again = request.is_idempotent() && request.body.is_none();
-            let mut quiet = again && link.is_just_idle();
-            if !quiet {
+            let mut quiet = again && link.is_just_idle(now);
+            if quiet {
+                clocks.has_looked(now);
+            } else {
                 let asking = poll_fn(|cx| link.poll_is_quiet(cx));
                 quiet = clocks.total.race(asking).await == Ok(true);
             }

@@ -29,7 +29,12 @@ pub(super) struct TimedOut(pub(super) Duration);
 impl Deadline {
     /// A deadline this far away; none for `None`, or if the clock does not reach that far.
     pub(super) fn after(timeout: Option<Duration>) -> Self {
-        let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self::since(Instant::now(), timeout)
+    }
+
+    /// The same of somebody who has just looked at the clock.
+    fn since(now: Instant, timeout: Option<Duration>) -> Self {
+        let at = timeout.and_then(|timeout| now.checked_add(timeout));
         Self {
             at,
             timer: None,
@@ -88,11 +93,11 @@ impl Silence {
 
     /// When it will have lasted too long, if nothing moves. Looks whether anything has moved since the last call:
     /// then `progress` is another number. Asked only when there is something to wait for.
-    fn until(&mut self, progress: u64) -> Option<Instant> {
+    fn until(&mut self, progress: u64, look: &mut Look) -> Option<Instant> {
         let after = self.after?;
         if progress != self.seen || self.until.is_none() {
             self.seen = progress;
-            self.until = Instant::now().checked_add(after);
+            self.until = look.now().checked_add(after);
         }
         self.until
     }
@@ -111,11 +116,21 @@ impl Patience {
         Self { after, until: None }
     }
 
-    fn until(&mut self) -> Option<Instant> {
+    fn until(&mut self, look: &mut Look) -> Option<Instant> {
         if self.until.is_none() {
-            self.until = Instant::now().checked_add(self.after?);
+            self.until = look.now().checked_add(self.after?);
         }
         self.until
+    }
+}
+
+/// One look at the clock, made when the first asks, that serves all who ask.
+#[derive(Debug)]
+struct Look(Option<Instant>);
+
+impl Look {
+    fn now(&mut self) -> Instant {
+        *self.0.get_or_insert_with(Instant::now)
     }
 }
 
@@ -123,16 +138,24 @@ impl Patience {
 ///
 /// Most waits are short, and most deadlines move on before they come. So one timer serves all of an exchange, and is
 /// left where it is when what it was set for moves on; when it fires, it is set again.
-#[derive(Debug, Default)]
-struct Alarm(Option<Timer>);
+#[derive(Debug)]
+enum Alarm {
+    Unset,
+    /// It is not set, and somebody has just looked at the clock.
+    Looked(Instant),
+    Set(Timer),
+}
 
 impl Alarm {
     /// Ready once `at` has passed.
-    fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, at: Instant, look: &mut Look) -> Poll<()> {
         loop {
-            let timer = match &mut self.0 {
-                Some(timer) if timer.deadline() <= at => timer,
-                other => other.insert(Timer::new(at)),
+            let timer = match &mut *self {
+                Self::Set(timer) if timer.deadline() <= at => timer,
+                other => {
+                    *other = Self::Set(Timer::since(look.now(), at));
+                    continue;
+                }
             };
             ready!(Pin::new(&mut *timer).poll(cx));
             if timer.deadline() == at {
@@ -140,6 +163,15 @@ impl Alarm {
             }
             timer.reset(at);
         }
+    }
+
+    /// The last look at the clock, told once.
+    fn take_look(&mut self) -> Option<Instant> {
+        let Self::Looked(now) = *self else {
+            return None;
+        };
+        *self = Self::Unset;
+        Some(now)
     }
 }
 
@@ -155,6 +187,8 @@ pub(super) struct Clocks {
     silence: Silence,
     /// For a head.
     head: Patience,
+    /// For all of them. Before it is set it keeps a look at the clock: a warm request looks once for its deadline, for the
+    /// connection that it gets, and for its first wait.
     alarm: Alarm,
 }
 
@@ -166,13 +200,26 @@ impl Clocks {
         silence: Option<Duration>,
         head: Option<Duration>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             trace: Trace::default(),
-            total: Deadline::after(total),
+            total: Deadline::since(now, total),
             turn,
             silence: Silence::new(silence),
             head: Patience::new(head),
-            alarm: Alarm::default(),
+            alarm: Alarm::Looked(now),
+        }
+    }
+
+    /// The last look at the clock, if nobody has waited since. It is told once.
+    pub(super) fn take_look(&mut self) -> Option<Instant> {
+        self.alarm.take_look()
+    }
+
+    /// The clock was looked at, and is asked again before anybody waits.
+    pub(super) fn has_looked(&mut self, now: Instant) {
+        if let Alarm::Unset = self.alarm {
+            self.alarm = Alarm::Looked(now);
         }
     }
 
@@ -180,6 +227,7 @@ impl Clocks {
     pub(super) fn pause(&mut self) {
         self.silence.until = None;
         self.head.until = None;
+        self.alarm.take_look();
     }
 
     /// Ready when the time for waiting is up. `late`: it is the body of the request that is waited for; `progress`
@@ -191,22 +239,23 @@ impl Clocks {
         progress: u64,
         phase: Phase,
     ) -> Poll<Error> {
+        let mut look = Look(self.alarm.take_look());
         let silence = if late {
             // It is the caller who is late, and not the server.
             self.silence.until = None;
             None
         } else {
-            self.silence.until(progress)
+            self.silence.until(progress, &mut look)
         };
         let head = match phase {
-            Phase::Head => self.head.until(),
+            Phase::Head => self.head.until(&mut look),
             _ => None,
         };
         let all = [head, silence, self.total.at];
         let Some(at) = all.into_iter().flatten().min() else {
             return Poll::Pending;
         };
-        ready!(self.alarm.poll(cx, at));
+        ready!(self.alarm.poll(cx, at, &mut look));
         let timed_out =
             |after: Option<Duration>| TimedOut(after.unwrap_or(Duration::MAX)).at(phase);
         Poll::Ready(if head == Some(at) {

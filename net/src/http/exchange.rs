@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::url::Url;
+use heist_runtime::Handle;
 use heist_runtime::time::{Instant, Timer};
 use http::HeaderMap;
 use http::header::{EXPECT, RANGE};
@@ -239,34 +240,38 @@ impl Carrier {
             self.link.counters().finished.add(1);
             return;
         }
-        let pool = self.slot.pool().clone();
-        let is_wanted = || pool.total().is_some_and(Total::is_wanted);
-        if served.is_multiple_of(TURNS) && is_wanted() {
+        // Held only where all connections have a limit: all workers share the count of references.
+        let pool = self.slot.pool();
+        let limited = pool.total().is_some().then(|| pool.clone());
+        let total = limited.as_ref().and_then(|pool| pool.total());
+        if served.is_multiple_of(TURNS) && total.is_some_and(Total::is_wanted) {
             pool.closed().for_limit.add(1);
             return;
         }
         self.put_in();
-        if is_wanted() {
+        if let Some(pool) = &limited
+            && total.is_some_and(Total::is_wanted)
+        {
             pool.make_room();
         }
     }
 
     /// Puts the connection into the pool, and has it looked after.
     pub(super) fn put_in(mut self) {
-        let runtime = heist_runtime::Handle::try_current();
         let Some(host) = self.slot.host() else { return };
         let watch = self.link.watch_by(self.slot.pool().bell(), host);
         // Without a runtime (a response may be dropped anywhere) idle connections are still looked at before they
         // are used again.
-        if runtime.is_some() && !self.link.watch() {
+        let now = Instant::now();
+        if Handle::has_current() && !self.link.watch(now) {
             self.slot.pool().closed().by_server.add(1);
             return;
         }
-        let keeper = self.slot.check_in(self.link.token(), self.link);
+        let keeper = self.slot.check_in(self.link.token(), self.link, now);
         watch.repeat();
         if let Some(pool) = keeper {
             let keeper = Keeper(pool);
-            if let Some(handle) = runtime {
+            if let Some(handle) = Handle::try_current() {
                 drop(handle.spawn(keep(keeper)));
             }
         }

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use heist_runtime::time::Timer;
+use heist_runtime::time::{Instant, Timer};
 
 use super::link::Link;
-use super::pool::{Chore, Pool};
+use super::pool::{Chore, HostId, Pool};
 
 /// How the idle connections of a pool call for its keeper.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Bell(Mutex<Calls>);
 #[derive(Debug, Default)]
 struct Calls {
     /// Hosts, and the tokens of their connections.
-    from: Vec<(Arc<str>, u64)>,
+    from: Vec<(HostId, u64)>,
     keeper: Option<Waker>,
 }
 
@@ -34,9 +34,9 @@ impl Bell {
     }
 
     /// A connection wants to be looked at.
-    pub(super) fn ring(&self, host: &Arc<str>, token: u64) {
+    pub(super) fn ring(&self, host: HostId, token: u64) {
         let mut calls = self.lock();
-        calls.from.push((host.clone(), token));
+        calls.from.push((host, token));
         let keeper = calls.keeper.take();
         drop(calls);
         if let Some(keeper) = keeper {
@@ -53,7 +53,7 @@ impl Bell {
     }
 
     /// The next call. Without one, `keeper` is woken by the next.
-    pub(super) fn next(&self, keeper: &Waker) -> Option<(Arc<str>, u64)> {
+    pub(super) fn next(&self, keeper: &Waker) -> Option<(HostId, u64)> {
         let mut calls = self.lock();
         let next = calls.from.pop();
         if next.is_none() {
@@ -67,14 +67,14 @@ impl Bell {
 #[derive(Debug)]
 pub(super) struct Watch {
     bell: Arc<Bell>,
-    host: Arc<str>,
+    host: HostId,
     token: u64,
     /// It happened before the connection was in the pool, where the keeper could have found it.
     fired: AtomicBool,
 }
 
 impl Watch {
-    pub(super) fn new(bell: Arc<Bell>, host: Arc<str>, token: u64) -> Arc<Self> {
+    pub(super) fn new(bell: Arc<Bell>, host: HostId, token: u64) -> Arc<Self> {
         Arc::new(Self {
             bell,
             host,
@@ -96,7 +96,7 @@ impl Watch {
     /// After a connection has gone to the pool: calls again if that was in vain before.
     pub(super) fn repeat(&self) {
         if self.fired.load(SeqCst) {
-            self.bell.ring(&self.host, self.token);
+            self.bell.ring(self.host, self.token);
         }
     }
 }
@@ -108,7 +108,7 @@ impl Wake for Watch {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.fired.store(true, SeqCst);
-        self.bell.ring(&self.host, self.token);
+        self.bell.ring(self.host, self.token);
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn keep(mut keeper: Keeper) {
         while let Some(pool) = keeper.0.upgrade() {
             match pool.next_chore(cx.waker()) {
                 Chore::Look(mut taken) => {
-                    if taken.connection().watch() {
+                    if taken.connection().watch(Instant::now()) {
                         taken.put_back();
                     } else {
                         taken.close();

@@ -19,6 +19,7 @@ use super::h1::{
 };
 use super::keeper::{Bell, Watch};
 use super::metrics::{Account, Counters};
+use super::pool::HostId;
 use super::proxy::Server;
 use super::request::Request;
 use super::total::Permit;
@@ -58,12 +59,19 @@ pub(super) struct Link {
     /// Tells it apart from all others.
     token: u64,
     /// Tells the pool's keeper what happens while it is idle.
-    watch: Option<Arc<Watch>>,
+    watch: Option<Watched>,
     /// Since when it is idle, if it is watched.
     idle_since: Option<Instant>,
     account: Account,
     /// The right to be open, if there is a limit for all.
     _permit: Option<Permit>,
+}
+
+/// A watch, and the waker that is made of it.
+#[derive(Debug)]
+struct Watched {
+    watch: Arc<Watch>,
+    waker: Waker,
 }
 
 /// Why an exchange failed on this connection.
@@ -136,32 +144,36 @@ impl Link {
     }
 
     /// Makes a watch for this connection, or takes the one that it has.
-    pub(super) fn watch_by(&mut self, bell: &Arc<Bell>, host: &Arc<str>) -> Arc<Watch> {
+    pub(super) fn watch_by(&mut self, bell: &Arc<Bell>, host: HostId) -> Arc<Watch> {
         let token = self.token;
-        let make = || Watch::new(bell.clone(), host.clone(), token);
-        self.watch.get_or_insert_with(make).clone()
+        let make = || {
+            let watch = Watch::new(bell.clone(), host, token);
+            let waker = Waker::from(watch.clone());
+            Watched { watch, waker }
+        };
+        self.watch.get_or_insert_with(make).watch.clone()
     }
 
-    /// Watches an idle connection until it is used again. Returns whether it is quiet, and has a watch.
-    pub(super) fn watch(&mut self) -> bool {
+    /// Watches a connection that is idle from `now` on, until it is used again. Returns whether it is quiet, and has a
+    /// watch.
+    pub(super) fn watch(&mut self, now: Instant) -> bool {
         self.idle_since = None;
-        let Some(watch) = &self.watch else {
+        let Some(Watched { watch, waker }) = &self.watch else {
             return false;
         };
         watch.reset();
-        let waker = Waker::from(watch.clone());
-        let received = self.transport.poll_recv(&mut Context::from_waker(&waker));
+        let received = self.transport.poll_recv(&mut Context::from_waker(waker));
         if received.is_pending() {
-            self.idle_since = Some(Instant::now());
+            self.idle_since = Some(now);
         }
         received.is_pending()
     }
 
     /// Whether it has only just become idle, and nothing was heard of it since. A look at the socket would hardly see
     /// more than that.
-    pub(super) fn is_just_idle(&self) -> bool {
-        let quiet = self.watch.as_ref().is_some_and(|watch| !watch.has_fired());
-        quiet && (self.idle_since).is_some_and(|since| since.elapsed() < JUST_NOW)
+    pub(super) fn is_just_idle(&self, now: Instant) -> bool {
+        let quiet = (self.watch.as_ref()).is_some_and(|it| !it.watch.has_fired());
+        quiet && (self.idle_since).is_some_and(|since| now.duration_since(since) < JUST_NOW)
     }
 
     /// The server is a proxy that passes requests on.

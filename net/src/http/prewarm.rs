@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use ::url::Url;
+use heist_runtime::time::Instant;
 use heist_sync::join_all;
 use http::Method;
 
@@ -35,7 +36,7 @@ pub(super) async fn prewarm(
             Found::Lead(lead) => lead,
             Found::Alone => return open_missing(config, connections, url, via, count).await,
         };
-        match connections.pool.checkout(&name, false) {
+        match connections.pool.checkout(&name, false, Instant::now()) {
             Checkout::Claim(Claim::Open(slot)) => {
                 let (via, offer) = (via.clone(), Offer::Http2);
                 let opening = open(config, connections, slot, url, via, offer, &mut clocks);
@@ -62,7 +63,7 @@ async fn open_missing(
     let way = way(url, via.as_deref());
     let (mut ready, mut opening) = (Vec::new(), Vec::new());
     while ready.len() + opening.len() < count {
-        match pool.checkout(&way, false) {
+        match pool.checkout(&way, false, Instant::now()) {
             Checkout::Claim(Claim::Reuse(mut link, slot)) => {
                 // One that is not quiet is closed here, with its slot.
                 if poll_fn(|cx| link.poll_is_quiet(cx)).await {

@@ -138,6 +138,15 @@ impl Timer {
         timer
     }
 
+    /// As [`new`](Self::new), of somebody who has looked at the clock already, at `now`: the first poll does not, as
+    /// for [`masked_since`](Self::masked_since).
+    #[track_caller]
+    pub fn since(now: Instant, deadline: Instant) -> Self {
+        let mut timer = Self::new(deadline);
+        timer.seen = Some(now);
+        timer
+    }
+
     /// When it completes.
     #[must_use]
     pub fn deadline(&self) -> Instant {

@@ -32,7 +32,7 @@ impl<T> Pool<T> {
     pub(in crate::http) fn next_chore(self: &Arc<Self>, waker: &Waker) -> Chore<T> {
         // The bell comes first: what rings from now on wakes the keeper.
         while let Some((host, token)) = self.bell.next(waker) {
-            if let Some(idle) = lock(&self.state).take_idle(&host, token) {
+            if let Some(idle) = lock(&self.state).take_idle(host, token) {
                 let slot = Slot {
                     pool: self.clone(),
                     host: Some(host),
@@ -98,7 +98,7 @@ impl<T> Taken<T> {
         };
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.slot.pool.state);
-        let orphan = state.put_back(&host, idle, &mut afterwards.wake);
+        let orphan = state.put_back(host, idle, &mut afterwards.wake);
         afterwards.close.extend(orphan);
         drop(state);
         afterwards.run();

@@ -1,13 +1,14 @@
 //! The connections and slots of each host, behind the pool's lock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread::{self, ThreadId};
 
 use heist_runtime::time::Instant;
 
+use super::ages::Ages;
 use super::queue::{Turn, Waiter};
+use super::table::{HostId, Table};
 use super::{Afterwards, Claim, Pool, Slot, lock};
 
 /// How many idle connections of a host a request chooses from.
@@ -19,11 +20,9 @@ pub(super) const NO_TOKEN: u64 = 0;
 /// What the lock guards.
 #[derive(Debug)]
 pub(super) struct State<T> {
-    pub(super) hosts: HashMap<Arc<str>, Host<T>>,
-    /// All idle connections by age, oldest first.
-    pub(super) by_age: BTreeMap<u64, Arc<str>>,
-    /// The age of the next connection to become idle.
-    pub(super) next_age: u64,
+    pub(super) hosts: Table<T>,
+    /// All idle connections by age.
+    pub(super) ages: Ages,
     /// Whether someone has promised to do the pool's chores.
     pub(super) keeping: bool,
 }
@@ -46,16 +45,30 @@ pub(super) struct Idle<T> {
     pub(super) token: u64,
     pub(super) until: Option<Instant>,
     /// Where it was used last, which is where what it receives mostly arrives.
-    pub(super) home: ThreadId,
+    pub(super) home: Thread,
     pub(super) connection: T,
+}
+
+/// Tells threads apart, by an address of each one's own. That of one that has ended may be another's later: a guess at
+/// where a connection is at home, which is then wrong once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Thread(usize);
+
+impl Thread {
+    /// The present one. Cheaper than an id of the standard library's, which comes with a count of references.
+    pub(super) fn current() -> Self {
+        thread_local! {
+            static HERE: u8 = const { 0 };
+        }
+        HERE.with(|here| Self(std::ptr::from_ref(here).addr()))
+    }
 }
 
 impl<T> Default for State<T> {
     fn default() -> Self {
         Self {
-            hosts: HashMap::new(),
-            by_age: BTreeMap::new(),
-            next_age: 0,
+            hosts: Table::default(),
+            ages: Ages::default(),
             keeping: false,
         }
     }
@@ -71,44 +84,16 @@ impl<T> Host<T> {
         }
     }
 
-    /// An idle connection or a free slot, if there is one.
-    pub(super) fn take(
-        &mut self,
-        pool: &Arc<Pool<T>>,
-        host: &Arc<str>,
-        fresh: bool,
-        by_age: &mut BTreeMap<u64, Arc<str>>,
-        close: &mut Vec<T>,
-    ) -> Option<Claim<T>> {
-        let slot = || Slot {
-            pool: pool.clone(),
-            host: Some(host.clone()),
-        };
-        let here = thread::current().id();
-        while let Some(idle) = self.pop_idle(here) {
-            by_age.remove(&idle.age);
-            if fresh {
-                pool.closed.by_server.add(1);
-                close.push(idle.connection);
-                return Some(Claim::Open(slot()));
-            }
-            if idle.until.is_none_or(|until| until > Instant::now()) {
-                return Some(Claim::Reuse(idle.connection, slot()));
-            }
-            pool.closed.expired.add(1);
-            close.push(idle.connection);
-            self.open -= 1;
-        }
-        if self.open < pool.limits.open_per_host {
-            self.open += 1;
-            return Some(Claim::Open(slot()));
-        }
-        None
+    /// Whether a connection of this age is idle.
+    pub(super) fn has_idle(&self, age: u64) -> bool {
+        (self.idle)
+            .binary_search_by_key(&age, |idle| idle.age)
+            .is_ok()
     }
 
     /// Takes out the youngest idle connection, or one that is nearly as young and was used on this thread: a
     /// connection that changes its worker wakes one for what the other waits for.
-    pub(super) fn pop_idle(&mut self, here: ThreadId) -> Option<Idle<T>> {
+    fn pop_idle(&mut self, here: Thread) -> Option<Idle<T>> {
         let youngest = self.idle.len().checked_sub(1)?;
         let oldest = self.idle.len().saturating_sub(NEARLY_AS_YOUNG);
         let at_home = |at: &usize| self.idle[*at].home == here;
@@ -135,16 +120,53 @@ impl<T> Host<T> {
 }
 
 impl<T> State<T> {
+    /// An idle connection or a free slot of a host, if there is one, at `now`.
+    pub(super) fn take(
+        &mut self,
+        pool: &Arc<Pool<T>>,
+        id: HostId,
+        fresh: bool,
+        now: Instant,
+        close: &mut Vec<T>,
+    ) -> Option<Claim<T>> {
+        let slot = || Slot {
+            pool: pool.clone(),
+            host: Some(id),
+        };
+        let here = Thread::current();
+        while let Some(idle) = self.hosts.get_mut(id)?.pop_idle(here) {
+            self.ages.remove(idle.age, is_idle(&self.hosts));
+            if fresh {
+                pool.closed.by_server.add(1);
+                close.push(idle.connection);
+                return Some(Claim::Open(slot()));
+            }
+            if idle.until.is_none_or(|until| until > now) {
+                return Some(Claim::Reuse(idle.connection, slot()));
+            }
+            pool.closed.expired.add(1);
+            close.push(idle.connection);
+            self.hosts.get_mut(id)?.open -= 1;
+        }
+        let host = self.hosts.get_mut(id)?;
+        if host.open < pool.limits.open_per_host {
+            host.open += 1;
+            return Some(Claim::Open(slot()));
+        }
+        None
+    }
+
     pub(super) fn check_in(
         &mut self,
         pool: &Pool<T>,
-        host: &Arc<str>,
+        id: HostId,
         token: u64,
         connection: T,
+        now: Instant,
         afterwards: &mut Afterwards<T>,
     ) {
         let limits = &pool.limits;
-        let Some(entry) = self.hosts.get_mut(host) else {
+        let Some(entry) = self.hosts.get_mut(id) else {
             return;
         };
         let Err(connection) = entry.grant(Some(connection), &mut afterwards.wake) else {
@@ -153,34 +175,32 @@ impl<T> State<T> {
         if entry.idle.len() >= limits.idle_per_host || limits.idle_total == 0 {
             pool.closed.for_limit.add(1);
             afterwards.close.extend(connection);
-            self.release(host, afterwards);
+            self.release(id, afterwards);
             return;
         }
-        let age = self.next_age;
-        self.next_age += 1;
+        let age = self.ages.add(id);
         let until = limits
             .idle_timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
+            .and_then(|timeout| now.checked_add(timeout));
         entry.idle.extend(connection.map(|connection| Idle {
             age,
             token,
             until,
-            home: thread::current().id(),
+            home: Thread::current(),
             connection,
         }));
-        self.by_age.insert(age, host.clone());
-        if self.by_age.len() > limits.idle_total {
+        if self.ages.idle() > limits.idle_total {
             pool.closed.for_limit.add(1);
             afterwards.close.extend(self.close_oldest());
         }
     }
 
     /// Takes an idle connection out, if it still is one. Its slot stays taken.
-    pub(super) fn take_idle(&mut self, host: &Arc<str>, token: u64) -> Option<Idle<T>> {
-        let entry = self.hosts.get_mut(host)?;
+    pub(super) fn take_idle(&mut self, id: HostId, token: u64) -> Option<Idle<T>> {
+        let entry = self.hosts.get_mut(id)?;
         let at = entry.idle.iter().position(|idle| idle.token == token)?;
         let idle = entry.idle.remove(at)?;
-        self.by_age.remove(&idle.age);
+        self.ages.remove(idle.age, is_idle(&self.hosts));
         Some(idle)
     }
 
@@ -188,11 +208,11 @@ impl<T> State<T> {
     /// meanwhile.
     pub(super) fn put_back(
         &mut self,
-        host: &Arc<str>,
+        id: HostId,
         idle: Idle<T>,
         wake: &mut Option<Waker>,
     ) -> Option<T> {
-        let entry = self.hosts.get_mut(host)?;
+        let entry = self.hosts.get_mut(id)?;
         let Idle {
             age,
             token,
@@ -215,38 +235,44 @@ impl<T> State<T> {
                 connection,
             },
         );
-        self.by_age.insert(age, host.clone());
+        self.ages.add_again(age, id);
         None
     }
 
-    pub(super) fn release(&mut self, host: &Arc<str>, afterwards: &mut Afterwards<T>) {
-        let Some(entry) = self.hosts.get_mut(host) else {
+    pub(super) fn release(&mut self, id: HostId, afterwards: &mut Afterwards<T>) {
+        let Some(entry) = self.hosts.get_mut(id) else {
             return;
         };
         if entry.grant(None, &mut afterwards.wake).is_err() {
             entry.open -= 1;
             // A broad crawl meets more hosts than should be remembered.
             if entry.open == 0 {
-                self.hosts.remove(host);
+                self.hosts.remove(id);
             }
         }
     }
 
-    pub(super) fn oldest(&self) -> Option<&Idle<T>> {
-        let (_, host) = self.by_age.first_key_value()?;
-        self.hosts.get(host)?.idle.front()
+    pub(super) fn oldest(&mut self) -> Option<&Idle<T>> {
+        let id = self.ages.oldest(is_idle(&self.hosts))?;
+        self.hosts.get(id)?.idle.front()
     }
 
     /// Takes the oldest idle connection out. Its host has no waiters (invariant 1), so its slot
     /// goes to nobody.
     pub(super) fn close_oldest(&mut self) -> Option<T> {
-        let (_, host) = self.by_age.pop_first()?;
-        let entry = self.hosts.get_mut(&host)?;
+        let id = self.ages.oldest(is_idle(&self.hosts))?;
+        let entry = self.hosts.get_mut(id)?;
         let idle = entry.idle.pop_front()?;
         entry.open -= 1;
         if entry.open == 0 {
-            self.hosts.remove(&host);
+            self.hosts.remove(id);
         }
+        self.ages.remove(idle.age, is_idle(&self.hosts));
         Some(idle.connection)
     }
+}
+
+/// Says which connections are idle still.
+fn is_idle<T>(hosts: &Table<T>) -> impl Fn(u64, HostId) -> bool {
+    move |age, id| hosts.get(id).is_some_and(|host| host.has_idle(age))
 }

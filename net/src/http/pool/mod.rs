@@ -22,6 +22,8 @@
 //! is released. A waiter's own mutex is only ever locked inside it, or alone. What would a shard for each worker be for,
 //! namely that a connection stays with its worker, the choice among the idle ones does.
 
+mod table;
+mod ages;
 mod hosts;
 mod queue;
 mod chores;
@@ -32,9 +34,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use heist_runtime::time::Instant;
+
 pub(super) use self::chores::Chore;
-use self::hosts::{Host, State};
+use self::hosts::State;
 pub(super) use self::queue::Waiting;
+pub(super) use self::table::HostId;
 use super::keeper::Bell;
 use super::metrics::Closed;
 use super::total::Total;
@@ -69,7 +74,7 @@ pub(super) struct Pool<T> {
 pub(super) struct Slot<T> {
     pool: Arc<Pool<T>>,
     /// `None` once the slot has gone back together with its connection.
-    host: Option<Arc<str>>,
+    host: Option<HostId>,
 }
 
 /// What a request gets from the pool.
@@ -148,27 +153,15 @@ impl<T> Pool<T> {
     }
 
     /// An idle connection of `host`, or a slot, or a place in the queue. With `fresh`, an idle
-    /// connection is closed and its slot used for a new one: for who has just seen a stale one.
-    pub(super) fn checkout(self: &Arc<Self>, host: &str, fresh: bool) -> Checkout<T> {
+    /// connection is closed and its slot used for a new one: for who has just seen a stale one. `now` is the time.
+    pub(super) fn checkout(self: &Arc<Self>, host: &str, fresh: bool, now: Instant) -> Checkout<T> {
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
-        let State { hosts, by_age, .. } = &mut *state;
-        // One look for a host that is known, which is nearly every one.
-        let entry = match hosts.get_mut(host) {
-            Some(known) => known,
-            None => {
-                let name: Arc<str> = host.into();
-                hosts.entry(name.clone()).or_insert(Host::new(name))
-            }
-        };
-        let host = entry.name.clone();
-        let claim = entry.take(self, &host, fresh, by_age, &mut afterwards.close);
+        let id = state.hosts.find_or_add(host);
+        let claim = state.take(self, id, fresh, now, &mut afterwards.close);
         let checkout = match claim {
             Some(claim) => Checkout::Claim(claim),
-            None => {
-                let waiters = &mut entry.waiters;
-                Checkout::Wait(Waiting::last(waiters, self.clone(), host))
-            }
+            None => Checkout::Wait(state.queue_up(self, id)),
         };
         drop(state);
         afterwards.run();
@@ -176,11 +169,11 @@ impl<T> Pool<T> {
     }
 
     /// A slot and its connection come back together. Returns whether a keeper is needed.
-    fn check_in(&self, host: &Arc<str>, token: u64, connection: T) -> bool {
+    fn check_in(&self, host: HostId, token: u64, connection: T, now: Instant) -> bool {
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
-        state.check_in(self, host, token, connection, &mut afterwards);
-        let keep = !state.keeping && !state.by_age.is_empty();
+        state.check_in(self, host, token, connection, now, &mut afterwards);
+        let keep = !state.keeping && state.ages.idle() > 0;
         state.keeping |= keep;
         drop(state);
         afterwards.run();
@@ -188,7 +181,7 @@ impl<T> Pool<T> {
     }
 
     /// A slot comes back alone: its connection is gone or never was.
-    fn release(&self, host: &Arc<str>) {
+    fn release(&self, host: HostId) {
         let mut afterwards = Afterwards::new();
         let mut state = lock(&self.state);
         state.release(host, &mut afterwards);
@@ -199,7 +192,7 @@ impl<T> Pool<T> {
     #[cfg(test)]
     fn counts(&self, host: &str) -> (usize, usize, usize) {
         let state = lock(&self.state);
-        let Some(host) = state.hosts.get(host) else {
+        let Some(host) = state.hosts.by_name(host) else {
             return (0, 0, 0);
         };
         (host.open, host.idle.len(), host.waiters.len())
@@ -213,17 +206,22 @@ impl<T> Slot<T> {
     }
 
     /// The host it is for.
-    pub(super) fn host(&self) -> Option<&Arc<str>> {
-        self.host.as_ref()
+    pub(super) fn host(&self) -> Option<HostId> {
+        self.host
     }
 
-    /// Gives the slot back with its connection, which may then be used by others; `token` is what its watch
-    /// calls it by. Returns the pool if somebody should now do its [chores](Pool::next_chore): a promise that is
+    /// Gives the slot back with its connection, which may then be used by others and is idle from `now` on; `token` is
+    /// what its watch calls it by. Returns the pool if somebody should now do its [chores](Pool::next_chore): a promise that is
     /// asked for once, until it has ended.
-    pub(super) fn check_in(mut self, token: u64, connection: T) -> Option<Weak<Pool<T>>> {
+    pub(super) fn check_in(
+        mut self,
+        token: u64,
+        connection: T,
+        now: Instant,
+    ) -> Option<Weak<Pool<T>>> {
         let host = self.host.take()?;
         self.pool
-            .check_in(&host, token, connection)
+            .check_in(host, token, connection, now)
             .then(|| Arc::downgrade(&self.pool))
     }
 }
@@ -237,7 +235,7 @@ impl<T> Drop for Pool<T> {
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         if let Some(host) = self.host.take() {
-            self.pool.release(&host);
+            self.pool.release(host);
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The queue of a host: who waits for a connection or a slot, and whose turn it is.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use heist_runtime::scope::Leaf;
+use heist_runtime::time::Instant;
 
-use super::hosts::NO_TOKEN;
+use super::hosts::{NO_TOKEN, State};
+use super::table::HostId;
 use super::{Afterwards, Claim, Pool, Slot, lock};
 
 /// What the pool and who waits share.
@@ -30,24 +31,22 @@ pub(super) enum Turn<T> {
 #[derive(Debug)]
 pub(in crate::http) struct Waiting<T> {
     pool: Arc<Pool<T>>,
-    host: Arc<str>,
+    host: HostId,
     waiter: Arc<Waiter<T>>,
     leaf: Leaf,
     started: bool,
 }
 
-impl<T> Waiting<T> {
-    /// A place at the end of the queue of `host`, which is `waiters`.
-    pub(super) fn last(
-        waiters: &mut VecDeque<Arc<Waiter<T>>>,
-        pool: Arc<Pool<T>>,
-        host: Arc<str>,
-    ) -> Self {
+impl<T> State<T> {
+    /// A place at the end of the queue of a host.
+    pub(super) fn queue_up(&mut self, pool: &Arc<Pool<T>>, id: HostId) -> Waiting<T> {
         let waiter = Arc::new(Waiter(Mutex::new(Turn::Waiting(None))));
-        waiters.push_back(waiter.clone());
-        Self {
-            pool,
-            host,
+        if let Some(host) = self.hosts.get_mut(id) {
+            host.waiters.push_back(waiter.clone());
+        }
+        Waiting {
+            pool: pool.clone(),
+            host: id,
             waiter,
             leaf: Leaf::here(),
             started: false,
@@ -76,7 +75,7 @@ impl<T> Future for Waiting<T> {
         };
         let slot = Slot {
             pool: self.pool.clone(),
-            host: Some(self.host.clone()),
+            host: Some(self.host),
         };
         Poll::Ready(match grant {
             Some(connection) => Claim::Reuse(connection, slot),
@@ -93,7 +92,7 @@ impl<T> Drop for Waiting<T> {
         match std::mem::replace(&mut *lock(&self.waiter.0), Turn::Over) {
             Turn::Over => {}
             Turn::Waiting(_) => {
-                if let Some(entry) = state.hosts.get_mut(&self.host) {
+                if let Some(entry) = state.hosts.get_mut(self.host) {
                     entry
                         .waiters
                         .retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
@@ -101,15 +100,17 @@ impl<T> Drop for Waiting<T> {
             }
             Turn::Granted(Some(connection)) => {
                 // Without a token nobody can call for it; the next to use it looks.
+                let now = Instant::now();
                 state.check_in(
                     &self.pool,
-                    &self.host,
+                    self.host,
                     NO_TOKEN,
                     connection,
+                    now,
                     &mut afterwards,
                 );
             }
-            Turn::Granted(None) => state.release(&self.host, &mut afterwards),
+            Turn::Granted(None) => state.release(self.host, &mut afterwards),
         }
         drop(state);
         afterwards.run();

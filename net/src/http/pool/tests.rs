@@ -16,7 +16,7 @@ const OPEN: PoolLimits = PoolLimits {
 };
 
 fn claim(pool: &Arc<Pool<u32>>, host: &str) -> Claim<u32> {
-    match pool.checkout(host, false) {
+    match pool.checkout(host, false, Instant::now()) {
         Checkout::Claim(claim) => claim,
         Checkout::Wait(_) => panic!("the host has no free slot"),
     }
@@ -37,7 +37,7 @@ fn reuse(pool: &Arc<Pool<u32>>, host: &str) -> (u32, Slot<u32>) {
 }
 
 fn wait(pool: &Arc<Pool<u32>>, host: &str) -> Waiting<u32> {
-    match pool.checkout(host, false) {
+    match pool.checkout(host, false, Instant::now()) {
         Checkout::Wait(waiting) => waiting,
         Checkout::Claim(claim) => panic!("{claim:?} although the host is full"),
     }
@@ -62,7 +62,7 @@ fn the_youngest_idle_connection_is_used_first() {
     let pool = Pool::new(OPEN);
     let slots = [open(&pool, "a"), open(&pool, "a")];
     for (number, slot) in (1..).zip(slots) {
-        let keeper = slot.check_in(NO_TOKEN, number);
+        let keeper = slot.check_in(NO_TOKEN, number, Instant::now());
         assert_eq!(keeper.is_some(), number == 1, "one keeper is enough");
     }
     assert_eq!(pool.counts("a"), (2, 2, 0));
@@ -78,10 +78,10 @@ fn the_youngest_idle_connection_is_used_first() {
 fn a_connection_stays_with_its_thread() {
     let pool = Pool::new(OPEN);
     let (ours, theirs) = (open(&pool, "a"), open(&pool, "a"));
-    ours.check_in(NO_TOKEN, 1);
+    ours.check_in(NO_TOKEN, 1, Instant::now());
     thread::scope(|scope| {
         let other = scope.spawn(|| {
-            theirs.check_in(NO_TOKEN, 2);
+            theirs.check_in(NO_TOKEN, 2, Instant::now());
         });
         other.join().expect("it does not panic");
     });
@@ -96,7 +96,7 @@ fn a_host_without_connections_is_forgotten() {
         idle_per_host: 0,
         ..OPEN
     });
-    open(&pool, "a").check_in(NO_TOKEN, 1);
+    open(&pool, "a").check_in(NO_TOKEN, 1, Instant::now());
     drop(open(&pool, "b"));
     assert!(lock(&pool.state).hosts.is_empty());
 }
@@ -110,12 +110,12 @@ fn idle_limits_are_exact() {
     });
     let a = [open(&pool, "a"), open(&pool, "a"), open(&pool, "a")];
     for (number, slot) in (1..).zip(a) {
-        slot.check_in(NO_TOKEN, number);
+        slot.check_in(NO_TOKEN, number, Instant::now());
     }
     assert_eq!(pool.counts("a"), (2, 2, 0));
     let b = [open(&pool, "b"), open(&pool, "b")];
     for (number, slot) in (11..).zip(b) {
-        slot.check_in(NO_TOKEN, number);
+        slot.check_in(NO_TOKEN, number, Instant::now());
     }
     // The fourth idle connection pushed out the oldest of all, which was 1.
     assert_eq!((pool.counts("a").1, pool.counts("b").1), (1, 2));
@@ -130,11 +130,16 @@ fn expired_connections_are_closed_when_met_and_when_reaped() {
     });
     assert!(matches!(pool.evict(), Chore::End));
     assert!(
-        open(&pool, "a").check_in(NO_TOKEN, 1).is_some(),
+        open(&pool, "a")
+            .check_in(NO_TOKEN, 1, Instant::now())
+            .is_some(),
         "the first idle connection asks for a keeper"
     );
     let slot = open(&pool, "b");
-    assert!(slot.check_in(NO_TOKEN, 2).is_none(), "and only the first");
+    assert!(
+        slot.check_in(NO_TOKEN, 2, Instant::now()).is_none(),
+        "and only the first"
+    );
     assert!(matches!(pool.evict(), Chore::Rest(Some(_))));
     std::thread::sleep(Duration::from_millis(30));
     drop(open(&pool, "a"));
@@ -142,7 +147,9 @@ fn expired_connections_are_closed_when_met_and_when_reaped() {
     assert!(matches!(pool.evict(), Chore::End));
     assert_eq!(pool.counts("b"), (0, 0, 0));
     assert!(
-        open(&pool, "b").check_in(NO_TOKEN, 3).is_some(),
+        open(&pool, "b")
+            .check_in(NO_TOKEN, 3, Instant::now())
+            .is_some(),
         "the keeper has ended and is asked for again"
     );
 }
@@ -153,8 +160,8 @@ fn a_fresh_claim_replaces_an_idle_connection_within_the_limit() {
         open_per_host: 1,
         ..OPEN
     });
-    open(&pool, "a").check_in(NO_TOKEN, 1);
-    let Checkout::Claim(Claim::Open(slot)) = pool.checkout("a", true) else {
+    open(&pool, "a").check_in(NO_TOKEN, 1, Instant::now());
+    let Checkout::Claim(Claim::Open(slot)) = pool.checkout("a", true, Instant::now()) else {
         panic!("the idle connection's slot was not reused");
     };
     assert_eq!(pool.counts("a"), (1, 0, 0));
@@ -174,7 +181,7 @@ fn waiters_are_served_in_their_order() {
     let mut first = wait(&pool, "a");
     let mut second = wait(&pool, "a");
     assert!(poll(&mut first, &count).is_pending() && poll(&mut second, &count).is_pending());
-    first_slot.check_in(NO_TOKEN, 7);
+    first_slot.check_in(NO_TOKEN, 7, Instant::now());
     // It is not idle: a newcomer queues behind the others.
     let third = wait(&pool, "a");
     assert!(poll(&mut second, &count).is_pending());
@@ -203,7 +210,7 @@ fn a_dropped_waiter_passes_its_grant_on() {
     drop(first);
     assert_eq!(pool.counts("a"), (1, 0, 2));
     // Granted but dropped before it looked.
-    slot.check_in(NO_TOKEN, 9);
+    slot.check_in(NO_TOKEN, 9, Instant::now());
     drop(second);
     let Poll::Ready(Claim::Reuse(9, slot)) = poll(&mut third, &count) else {
         panic!("the connection was lost");
@@ -233,7 +240,7 @@ fn threads_never_exceed_the_limit_and_lose_no_slot() {
             let (pool, in_use) = (&pool, &in_use);
             scope.spawn(move || {
                 for round in 0..5000 {
-                    let claim = match pool.checkout("a", round % 5 == 0) {
+                    let claim = match pool.checkout("a", round % 5 == 0, Instant::now()) {
                         Checkout::Claim(claim) => claim,
                         // Every third waiter gives up, at a random moment.
                         Checkout::Wait(waiting) if (round + number) % 3 == 0 => {
@@ -249,10 +256,10 @@ fn threads_never_exceed_the_limit_and_lose_no_slot() {
                     in_use.fetch_sub(1, Ordering::SeqCst);
                     match claim {
                         Claim::Reuse(connection, slot) if round % 2 == 0 => {
-                            slot.check_in(NO_TOKEN, connection);
+                            slot.check_in(NO_TOKEN, connection, Instant::now());
                         }
                         Claim::Open(slot) if round % 4 != 0 => {
-                            slot.check_in(NO_TOKEN, 1);
+                            slot.check_in(NO_TOKEN, 1, Instant::now());
                         }
                         _ => {}
                     }
@@ -286,17 +293,17 @@ fn an_idle_connection_that_calls_is_looked_at() {
         open_per_host: 2,
         ..OPEN
     });
-    let host: Arc<str> = "a".into();
     let count = Arc::new(Count::default());
     let waker = Waker::from(count.clone());
     let slots = [open(&pool, "a"), open(&pool, "a")];
+    let host = slots[0].host().expect("it is new");
     for (number, slot) in (1..).zip(slots) {
-        slot.check_in(number, number as u32);
+        slot.check_in(number, number as u32, Instant::now());
     }
     let Chore::Rest(None) = pool.next_chore(&waker) else {
         panic!("nothing has called");
     };
-    pool.bell().ring(&host, 1);
+    pool.bell().ring(host, 1);
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
     let Chore::Look(mut taken) = pool.next_chore(&waker) else {
         panic!("the call was not heard");
@@ -308,12 +315,12 @@ fn an_idle_connection_that_calls_is_looked_at() {
     let (second, _slot) = reuse(&pool, "a");
     assert_eq!(second, 2);
     // One that is in use, and one that nobody knows, are nothing to look at.
-    pool.bell().ring(&host, 2);
-    pool.bell().ring(&"b".into(), 1);
+    pool.bell().ring(host, 2);
+    pool.bell().ring(HostId::new(9), 1);
     assert!(matches!(pool.next_chore(&waker), Chore::Rest(None)));
     // While it is looked at somebody queues, and gets it, or its slot.
     for close in [false, true] {
-        pool.bell().ring(&host, 1);
+        pool.bell().ring(host, 1);
         let Chore::Look(taken) = pool.next_chore(&waker) else {
             panic!("the call was not heard");
         };
@@ -326,7 +333,7 @@ fn an_idle_connection_that_calls_is_looked_at() {
         }
         match poll(&mut waiting, &count) {
             Poll::Ready(Claim::Reuse(1, slot)) if !close => {
-                slot.check_in(1, 1);
+                slot.check_in(1, 1, Instant::now());
             }
             Poll::Ready(Claim::Open(_)) if close => {}
             other => panic!("{other:?}"),
