@@ -134,6 +134,29 @@ macro_rules! read_through {
     };
 }
 
+/// The methods of `AsyncBufRead` for a reader that shows what it has received in its field `unread`.
+macro_rules! shown_unread {
+    () => {
+        #[track_caller]
+        fn poll_fill_buf(
+            &mut self,
+            cx: &mut ::std::task::Context<'_>,
+        ) -> ::std::task::Poll<::std::io::Result<&[u8]>> {
+            if self.unread.is_empty()
+                && let Some(bytes) =
+                    ::std::task::ready!($crate::io::AsyncRead::poll_recv(self, cx))?
+            {
+                self.unread.put_back(bytes);
+            }
+            ::std::task::Poll::Ready(Ok(&self.unread))
+        }
+
+        fn consume(&mut self, count: usize) {
+            self.unread.consume(count);
+        }
+    };
+}
+
 /// Implements `AsyncWrite` by a field that is a `tcp::io::Writer`.
 macro_rules! write_through {
     ($type:ty, $writer:ident) => {
@@ -189,4 +212,4 @@ macro_rules! write_through {
     };
 }
 
-pub(crate) use {read_through, write_behind, write_through};
+pub(crate) use {read_through, shown_unread, write_behind, write_through};

@@ -68,6 +68,6 @@ pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use unread::Unread;
 pub use write::AsyncWriteExt;
 
-pub(crate) use forward::{read_through, write_behind, write_through};
+pub(crate) use forward::{read_through, shown_unread, write_behind, write_through};
 pub(crate) use read::ReadExact;
 pub(crate) use splice::SpliceEnd;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use heist_runtime::ops::{self, Op, PollReady, ReadAt, SharedFd, WriteBehind};
 use heist_runtime::scope::Leaf;
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, Unread};
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, Unread, shown_unread};
 use crate::RecvBuf;
 use crate::ready::READABLE;
 
@@ -126,19 +126,7 @@ fn again(error: &io::Error) -> bool {
 }
 
 impl AsyncBufRead for Stdin {
-    #[track_caller]
-    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.unread.is_empty()
-            && let Some(bytes) = ready!(self.poll_recv(cx))?
-        {
-            self.unread.put_back(bytes);
-        }
-        Poll::Ready(Ok(&self.unread))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.unread.consume(count);
-    }
+    shown_unread!();
 }
 
 impl AsFd for Stdin {

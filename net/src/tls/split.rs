@@ -1,12 +1,12 @@
 //! The two halves of a TLS connection.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::stream::TlsStream;
 use crate::RecvBuf;
-use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Unread};
+use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Unread, shown_unread, write_behind};
 
 /// The reading half of a [`TlsStream`], from [`TlsStream::into_split`].
 #[derive(Debug)]
@@ -95,46 +95,9 @@ impl<S: AsyncRead + AsyncWrite> AsyncRead for ReadHalf<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> AsyncBufRead for ReadHalf<S> {
-    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.unread.is_empty()
-            && let Some(received) = ready!(lock(&self.shared).poll_recv(cx))?
-        {
-            self.unread.put_back(received);
-        }
-        Poll::Ready(Ok(&self.unread))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.unread.consume(count);
-    }
+    shown_unread!();
 }
 
 impl<S: AsyncRead + AsyncWrite> AsyncWrite for WriteHalf<S> {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        lock(&self.shared).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        lock(&self.shared).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.shared).poll_flush(cx)
-    }
-
-    fn poll_start_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.shared).poll_start_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.shared).poll_shutdown(cx)
-    }
+    write_behind!(self => lock(&self.shared));
 }

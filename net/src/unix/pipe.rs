@@ -32,7 +32,7 @@ use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::RecvBuf;
-use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Unread};
+use crate::io::{AsyncBufRead, AsyncRead, AsyncWrite, Unread, shown_unread};
 use crate::ready::{READABLE, WRITABLE, Waiting, into_owned, until};
 
 /// Bytes that are asked for at first, and at most.
@@ -457,19 +457,7 @@ impl AsyncRead for Receiver {
 }
 
 impl AsyncBufRead for Receiver {
-    #[track_caller]
-    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.unread.is_empty()
-            && let Some(bytes) = ready!(self.poll_recv(cx))?
-        {
-            self.unread.put_back(bytes);
-        }
-        Poll::Ready(Ok(&self.unread))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.unread.consume(count);
-    }
+    shown_unread!();
 }
 
 impl AsFd for Receiver {
