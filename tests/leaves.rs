@@ -344,7 +344,7 @@ fn a_read_that_was_given_up_does_not_begin_the_next_one() {
     });
 }
 
-/// Control: as above, with `Writer`.
+/// Control, tried: as above, with `ops::Sender`, which is below `Writer`.
 #[test]
 fn a_write_that_was_given_up_does_not_begin_the_next_one() {
     heist::Builder::new()
@@ -374,7 +374,7 @@ fn a_write_that_was_given_up_does_not_begin_the_next_one() {
         });
 }
 
-/// Control: as above, with `Incoming` and `Acceptor`.
+/// Control, tried: as above, with `Incoming` and `Acceptor`.
 #[test]
 fn a_listener_that_is_shared_keeps_nothing_of_the_waits() {
     heist::Builder::new()

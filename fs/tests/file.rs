@@ -241,7 +241,7 @@ fn a_dropped_write_has_written_nothing() {
     });
 }
 
-/// Control: a `WriteBehind` without its `Drop`.
+/// Control, tried: a `WriteBehind` without its `Drop`.
 #[test]
 fn a_file_that_is_dropped_still_writes() {
     let folder = Folder::new();

@@ -67,7 +67,7 @@ fn readers_and_writers_of_others_work_on_files() {
     });
 }
 
-/// Control: `try_into_std` without `publish_position`.
+/// Control, tried: `try_into_std` without `publish_position`.
 #[test]
 fn files_become_those_of_the_standard_library_and_back() {
     let folder = Folder::new();

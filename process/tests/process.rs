@@ -253,7 +253,7 @@ fn kills_and_signals() {
     });
 }
 
-/// Control: a `Drop` of `Child` that does not kill.
+/// Control, tried: a `Drop` of `Child` that does not kill.
 #[test]
 fn kill_on_drop_kills() {
     block_on(async {
@@ -276,7 +276,7 @@ fn kill_on_drop_kills() {
     });
 }
 
-/// Control: a `Drop` of `Child` that leaves it alone.
+/// Control, tried: a `Drop` of `Child` that leaves it alone.
 #[test]
 fn no_zombie_remains_of_one_that_is_dropped() {
     block_on(async {
@@ -291,8 +291,8 @@ fn no_zombie_remains_of_one_that_is_dropped() {
     });
 }
 
-/// Dropped without a runtime, or in one that ends before the child: the next start reaps it. Control: a start without
-/// `sweep`.
+/// Dropped without a runtime, or in one that ends before the child: the next start reaps it. Control, tried: a
+/// start without `sweep`.
 #[test]
 fn no_zombie_remains_of_a_runtime_that_has_ended() {
     let (within, outside) = block_on(async {
