@@ -111,11 +111,13 @@ impl Journal {
 
     /// Hands everything to the kernel.
     pub(crate) fn write(&mut self) -> io::Result<()> {
-        if !self.unwritten.is_empty() {
-            self.file.write_all(&self.unwritten)?;
-            self.unwritten.clear();
-        }
-        Ok(())
+        write_out(&mut self.unwritten, &mut self.file)
+    }
+
+    /// Lets every later write fail.
+    #[cfg(test)]
+    pub(crate) fn break_off(&mut self) {
+        self.file = File::open("/dev/null").expect("it can be read");
     }
 
     /// Hands everything to the disk.
@@ -130,6 +132,25 @@ impl Drop for Journal {
         // Nobody is left to be told. What is not written is fetched again.
         let _ = self.write();
     }
+}
+
+/// Writes all of `bytes`, and takes off what was written. A disk that is full takes a part of a line; the rest is to
+/// follow it, if anything is, and not the whole line once more.
+fn write_out(bytes: &mut Vec<u8>, file: &mut impl Write) -> io::Result<()> {
+    let mut written = 0;
+    let outcome = loop {
+        if written == bytes.len() {
+            break Ok(());
+        }
+        match file.write(&bytes[written..]) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    bytes.drain(..written);
+    outcome
 }
 
 /// Refuses a file that is something else, before anything is cut off from it.
@@ -202,6 +223,15 @@ fn parse(line: &[u8]) -> Option<Entry> {
         (b"C\t", json) => record(json, false),
         _ => None,
     }
+}
+
+/// What a line of a journal is: a page that was found, or a record. For fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn entry(line: &[u8]) -> Option<Option<Job>> {
+    parse(line).map(|entry| match entry {
+        Entry::Queued(job) => Some(job),
+        Entry::Record(..) => None,
+    })
 }
 
 /// Gives every record of a journal to `take`, in the order in which the crawls handed them out.
@@ -297,6 +327,48 @@ mod tests {
             let (_, (_, again)) = reopen(&path).unwrap();
             assert_eq!(again.len(), pages.len() + 1);
             assert!(again.last().unwrap().0.ends_with("/new"));
+        }
+    }
+
+    /// A disk with room for so many bytes.
+    struct Disk(Vec<u8>, usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.1);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.1 -= count;
+            self.0.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The journal is written once more at the end of a crawl that could not write it, and there may be room by then.
+    /// The negative control: `write_all`, and to keep everything when it fails: the line in the middle is
+    /// damaged, and no later run can read the journal.
+    #[test]
+    fn a_disk_that_was_full_leaves_whole_lines() {
+        let mut lines = Vec::new();
+        for page in ["a", "b", "c"] {
+            lines.extend_from_slice(b"Q\t");
+            job(page).write(&mut lines);
+        }
+        for room in 0..lines.len() {
+            let (mut disk, mut unwritten) = (Disk(Vec::new(), room), lines.clone());
+            for _ in 0..2 {
+                let error = write_out(&mut unwritten, &mut disk).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            }
+            assert_eq!(disk.0, lines[..room]);
+            disk.1 = usize::MAX;
+            write_out(&mut unwritten, &mut disk).unwrap();
+            assert!(disk.0 == lines && unwritten.is_empty());
         }
     }
 

@@ -239,7 +239,11 @@ impl Crawler {
             self.tend(free);
             // Before a record is handed out it is where the next run finds it.
             let written = self.journal.as_mut().map_or(Ok(()), Journal::write);
-            self.check(written);
+            if self.check(written).is_none() {
+                // What is not there is fetched again, and nobody is to have it twice. What is there the next run
+                // adds to the output.
+                self.ready.clear();
+            }
             if let Some(ready) = self.ready.pop_front() {
                 self.handed_out = ready.settlement.map(|it| (it, ready.permit));
                 self.summary.add(&ready.record);
@@ -473,6 +477,34 @@ mod tests {
             assert!(crawl.next().await.is_none());
             assert_eq!(crawl.summary().pages(), 1);
             assert!(Arc::clone(&crawl.permits).try_acquire_owned().is_ok());
+        });
+    }
+
+    /// An output with more records than the journal is not caught up with it later. The negative control: hand out what
+    /// is ready all the same.
+    #[test]
+    fn a_record_that_the_journal_does_not_have_is_not_handed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        heist::block_on(async {
+            let mut crawl = Crawler::builder()
+                .seed("http://127.0.0.1:9/")
+                .unwrap()
+                .journal(&path)
+                .build()
+                .unwrap();
+            let job = Job::seed("http://127.0.0.1:9/".parse().unwrap());
+            let host = crawl.hosts.id(job.url.origin());
+            let permit = Arc::clone(&crawl.permits).try_acquire_owned().unwrap();
+            crawl.journal.as_mut().unwrap().break_off();
+            crawl.settle(host, &job, crate::fetch::blank_record(&job), permit);
+            crawl.stop_handle().stop();
+            assert!(crawl.next().await.is_none());
+            assert!(crawl.fault().is_some());
+            assert_eq!(
+                (crawl.summary().pages(), crawl.summary().end()),
+                (0, End::Stopped)
+            );
         });
     }
 
