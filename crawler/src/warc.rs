@@ -38,9 +38,49 @@ const TRANSFER: [&str; 2] = ["content-length", "transfer-encoding"];
 /// ```
 #[derive(Debug)]
 pub struct WarcStore {
-    file: Mutex<File>,
+    archive: Mutex<Archive>,
     ids: RandomState,
     level: Compression,
+}
+
+/// The file, which holds whole records and nothing else.
+#[derive(Debug)]
+struct Archive {
+    file: File,
+    length: u64,
+    /// Whether a half of a record stands at its end, and could not be taken off.
+    damaged: bool,
+}
+
+impl Archive {
+    /// Adds a record as a whole or not at all. A disk that is full takes a half, and what other fetches write behind
+    /// that would be cut off with it when the file is opened again, although they are done.
+    fn append(&mut self, member: &[u8]) -> io::Result<()> {
+        let length = self.length;
+        append_whole(&mut self.file, member, &mut self.damaged, |file| {
+            file.set_len(length)
+        })?;
+        self.length += member.len() as u64;
+        Ok(())
+    }
+}
+
+/// Writes all of it, or takes off what was written; if that fails as well, nothing is written any more.
+fn append_whole<F: Write>(
+    file: &mut F,
+    bytes: &[u8],
+    damaged: &mut bool,
+    cut: impl FnOnce(&mut F) -> io::Result<()>,
+) -> io::Result<()> {
+    if *damaged {
+        let text = "the archive ends with a half of a record, since the disk was full";
+        return Err(io::Error::other(text));
+    }
+    let outcome = file.write_all(bytes);
+    if outcome.is_err() {
+        *damaged = cut(file).is_err();
+    }
+    outcome
 }
 
 impl WarcStore {
@@ -64,7 +104,11 @@ impl WarcStore {
         file.set_len(whole)?;
         file.seek(SeekFrom::End(0))?;
         let store = Self {
-            file: Mutex::new(file),
+            archive: Mutex::new(Archive {
+                file,
+                length: whole,
+                damaged: false,
+            }),
             ids: RandomState::new(),
             level: Compression::new(6),
         };
@@ -73,10 +117,10 @@ impl WarcStore {
     }
 
     fn append(&self, member: &[u8]) -> io::Result<()> {
-        self.file
+        self.archive
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .write_all(member)
+            .append(member)
     }
 
     /// The record that says who has written the ones behind it.
@@ -164,9 +208,10 @@ impl Store for WarcStore {
 
     fn finish(&self) -> StoreFuture<'_> {
         Box::pin(async {
-            self.file
+            self.archive
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
+                .file
                 .sync_data()
         })
     }
@@ -308,6 +353,43 @@ mod tests {
             base32(&Sha1::digest(b"")),
             "3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ"
         );
+    }
+
+    /// The negative control: leave out `cut`: the half of the second record is in front of the third.
+    #[test]
+    fn a_record_that_does_not_fit_leaves_nothing_behind() {
+        /// A disk with room for so many bytes.
+        struct Disk(Vec<u8>, usize);
+
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let count = bytes.len().min(self.1 - self.0.len());
+                if count == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.0.extend_from_slice(&bytes[..count]);
+                Ok(count)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (mut disk, mut damaged) = (Disk(Vec::new(), 10), false);
+        let mut append = |bytes: &[u8], cut: Option<usize>| {
+            append_whole(&mut disk, bytes, &mut damaged, |disk| {
+                disk.0.truncate(cut.ok_or(io::ErrorKind::Other)?);
+                Ok(())
+            })
+        };
+        append(b"first.", None).unwrap();
+        append(b"second.", Some(6)).unwrap_err();
+        append(b"3rd.", None).unwrap();
+        // Where the half cannot be taken off, nothing comes behind it.
+        append(b"more.", None).unwrap_err();
+        append(b"", None).unwrap_err();
+        assert_eq!(disk.0, b"first.3rd.");
     }
 
     #[test]
