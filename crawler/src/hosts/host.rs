@@ -141,7 +141,10 @@ impl Host {
             .crawl_delay()
             .unwrap_or_default()
             .min(most_delay);
-        self.stage = Stage::Open(Some((rules, now)));
+        // Given up meanwhile, it stays so.
+        if !matches!(self.stage, Stage::Closed) {
+            self.stage = Stage::Open(Some((rules, now)));
+        }
         // Its robots.txt was a request too.
         self.next_at = self.next_at.max(now + self.pause());
     }

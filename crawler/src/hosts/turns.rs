@@ -224,11 +224,14 @@ impl Hosts {
     pub(crate) fn located(&mut self, id: HostId, address: Option<IpAddr>) {
         let host = self.host_mut(id);
         host.address = address;
-        host.stage = if host.manners.robots {
-            Stage::Located
-        } else {
-            Stage::Open(None)
-        };
+        // Given up meanwhile, it stays so.
+        if !matches!(host.stage, Stage::Closed) {
+            host.stage = if host.manners.robots {
+                Stage::Located
+            } else {
+                Stage::Open(None)
+            };
+        }
         self.enqueue(id);
     }
 
@@ -366,5 +369,32 @@ impl Hosts {
 
     fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Robots;
+
+    /// Its rules are asked for once a day, also while pages are under way that fail. The negative control: let
+    /// `learn` open whatever host there is.
+    #[test]
+    fn a_host_that_was_given_up_while_it_was_asked_stays_so() {
+        let mut hosts = Hosts::new(Politeness::new().robots(true), u64::MAX);
+        let rules = || Rules {
+            robots: Robots::allow_all(),
+            failure: None,
+        };
+        let id = hosts.id("http://host.example");
+        hosts.found(id, 1);
+        assert!(matches!(hosts.next(Instant::now()), Turn::Locate(..)));
+        hosts.close(id);
+        hosts.located(id, None);
+        assert!(hosts.is_closed(id));
+        hosts.learnt(id, rules(), Instant::now());
+        assert!(hosts.is_closed(id));
+        hosts.found(id, 1);
+        assert!(matches!(hosts.next(Instant::now()), Turn::Nothing));
     }
 }
