@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use clap::CommandFactory;
 use toml::{Table, Value};
 
 /// The flags that a file stands for.
@@ -40,13 +41,20 @@ pub(crate) fn flags(path: &Path) -> Result<Vec<OsString>, String> {
             match (key.as_str(), value) {
                 ("urls", _) => urls.push(OsString::from(text)),
                 (_, Value::Boolean(true)) => flags.push(format!("--{key}").into()),
-                (_, Value::Boolean(false)) => {}
+                (_, Value::Boolean(false)) if is_off_anyway(&key) => {}
                 _ => flags.push(format!("--{key}={text}").into()),
             }
         }
     }
     flags.extend(urls);
     Ok(flags)
+}
+
+/// Whether a flag is off unless it is there. What is no flag goes on, and is complained about.
+fn is_off_anyway(key: &str) -> bool {
+    crate::Args::command()
+        .get_arguments()
+        .any(|flag| flag.get_long() == Some(key) && !flag.get_action().takes_values())
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -91,6 +99,14 @@ mod tests {
                 "--quiet"
             ]
         );
+    }
+
+    /// The negative control: leave out all that is false.
+    #[test]
+    fn what_is_false_is_said_where_that_means_something() {
+        let mut flags = read("robots = false\nverbose = false\nquiett = false\n").unwrap();
+        flags.sort();
+        assert_eq!(flags, ["--quiett=false", "--robots=false"]);
     }
 
     #[test]
