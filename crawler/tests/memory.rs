@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fmt::Write as _;
 use std::fs;
 
 use heist_crawler::{Frontier, Job, Offer, QueueFrontier};
@@ -20,6 +21,16 @@ fn resident() -> u64 {
     kilobytes << 10
 }
 
+/// The address of a page, of a thousand hosts in turn: in the file of waiting pages those of a host are far apart.
+fn write_url(url: &mut String, page: u64) {
+    let host = page % 1000;
+    write!(
+        url,
+        "http://host-{host}.example.org/some/folder/of/the/site/page-{page}.html?id={page}"
+    )
+    .unwrap();
+}
+
 #[test]
 fn twenty_million_waiting_pages_fit_into_a_gibibyte() {
     let long = std::env::var_os("HEIST_LONG").is_some();
@@ -33,10 +44,8 @@ fn twenty_million_waiting_pages_fit_into_a_gibibyte() {
     let referrer: std::sync::Arc<str> =
         "http://www.example.org/a/page/that/links/to/many/others.html".into();
     let job = |page: u64| {
-        let host = page % 1000;
-        let url = format!(
-            "http://host-{host}.example.org/some/folder/of/the/site/page-{page}.html?id={page}"
-        );
+        let mut url = String::new();
+        write_url(&mut url, page);
         let mut job = Job::seed(url.parse().unwrap());
         job.referrer = Some(std::sync::Arc::clone(&referrer));
         job
@@ -57,8 +66,16 @@ fn twenty_million_waiting_pages_fit_into_a_gibibyte() {
     }
     let out = if long { pages } else { pages / 10 };
     let origin = |page: u64| format!("http://host-{}.example.org", page % 1000);
+    // Of most only the address is compared, which is what takes no parser.
+    let mut url = String::new();
     for page in 0..out {
-        assert_eq!(frontier.pop(&origin(page), 0).unwrap(), Some(job(page)));
+        let popped = frontier.pop(&origin(page), 0).unwrap().unwrap();
+        if page % 1009 == 0 {
+            assert_eq!(popped, job(page));
+        }
+        url.clear();
+        write_url(&mut url, page);
+        assert_eq!(popped.url.as_str(), url);
     }
     assert_eq!(frontier.len() as u64, pages - out);
     let taken = resident().saturating_sub(before);
