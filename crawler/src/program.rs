@@ -12,7 +12,7 @@ use heist::net::http::cookie::Jar;
 use heist::time::timeout;
 use heist::{Builder, Runtime};
 
-#[cfg(all(feature = "redis", feature = "https"))]
+#[cfg(feature = "redis")]
 use crate::RedisFrontier;
 use crate::output::Resumed;
 use crate::signals::Interrupt;
@@ -49,6 +49,8 @@ pub fn run(args: &Args) -> u8 {
             Ok(0)
         }
         None if args.man => print_manual(),
+        #[cfg(feature = "redis")]
+        None if args.frontier_clear => clear_frontier(args),
         None => try_run(args),
     };
     match outcome {
@@ -113,6 +115,22 @@ fn shares(args: &Args) -> bool {
 /// What is to be told to people while the crawl goes on, and does not come from itself.
 type Notices = Arc<Mutex<Vec<String>>>;
 
+/// The frontier that the arguments name.
+#[cfg(feature = "redis")]
+fn named_frontier(args: &Args) -> Result<Option<RedisFrontier>, String> {
+    let Some(frontier) = args.frontier.clone() else {
+        return Ok(None);
+    };
+    #[cfg(feature = "https")]
+    let frontier = certified(args, frontier)?;
+    let frontier = frontier
+        .name(&*args.frontier_name)
+        .map_err(|error| error.to_string())?
+        .lease(args.frontier_lease)
+        .keep(Some(args.frontier_keep));
+    Ok(Some(frontier))
+}
+
 /// Joins the frontier that the arguments name.
 #[cfg(feature = "redis")]
 async fn share(
@@ -120,23 +138,38 @@ async fn share(
     builder: CrawlerBuilder,
     notices: &Notices,
 ) -> Result<CrawlerBuilder, String> {
-    let Some(frontier) = args.frontier.clone() else {
+    let Some(frontier) = named_frontier(args)? else {
         return Ok(builder);
     };
     let notices = Arc::clone(notices);
-    #[cfg(feature = "https")]
-    let frontier = certified(args, frontier)?;
-    let frontier = frontier
-        .name(&*args.frontier_name)
-        .map_err(|error| error.to_string())?
-        .lease(args.frontier_lease)
-        .keep(Some(args.frontier_keep))
-        .on_notice(move |text| {
-            let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
-            notices.push(text.to_owned());
-        });
+    let frontier = frontier.on_notice(move |text| {
+        let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.push(text.to_owned());
+    });
     frontier.check().await.map_err(|error| error.to_string())?;
     Ok(builder.shared(frontier))
+}
+
+/// Has the server forget the crawl that the arguments name.
+#[cfg(feature = "redis")]
+fn clear_frontier(args: &Args) -> Result<u8, String> {
+    let Some(frontier) = named_frontier(args)? else {
+        return Err("`--frontier-clear` needs `--frontier`".to_owned());
+    };
+    let cleared = build_runtime(args)?.block_on(frontier.clear());
+    let there_was_one = cleared.map_err(|error| error.to_string())?;
+    if !args.quiet {
+        let name = &args.frontier_name;
+        eprintln!(
+            "heist-crawl: {}",
+            if there_was_one {
+                format!("the crawl `{name}` is forgotten")
+            } else {
+                format!("there is no crawl `{name}`")
+            }
+        );
+    }
+    Ok(0)
 }
 
 /// Reads the certificates that the arguments name.

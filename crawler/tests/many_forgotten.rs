@@ -112,6 +112,68 @@ fn what_has_something_left_to_do_stays() {
     );
 }
 
+/// Has the server forget a crawl: whether that went well, and what was said.
+fn clear(redis: &Redis, name: &str) -> (bool, String) {
+    let output = program()
+        .args(["--frontier", &redis.url(), "--frontier-name", name])
+        .arg("--frontier-clear")
+        .output()
+        .unwrap();
+    (
+        output.status.success(),
+        text(&output.stderr).trim().to_owned(),
+    )
+}
+
+#[test]
+fn a_crawl_with_something_left_is_forgotten_when_somebody_asks_for_it() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let server = tree(30, Duration::ZERO);
+    let limited = |name: &str| crawl(&redis, &server, name, &["--max-pages", "10"]).0;
+    assert_eq!((limited("a*b"), limited("axb")), (10, 10));
+    let of_another = keys(&redis, "heist:{axb}:*").len();
+    // Not while somebody is at work.
+    let session = ["ZADD", "heist:{a*b}:sessions", "9999999999999", "77"];
+    redis.cli(&session);
+    let before = keys(&redis, r"heist:{a\*b}:*").len();
+    let (cleared, said) = clear(&redis, "a*b");
+    assert!(!cleared && said.contains("at work"), "{said}");
+    assert_eq!(keys(&redis, r"heist:{a\*b}:*").len(), before);
+    redis.cli(&["ZREM", session[1], "77"]);
+    let (cleared, said) = clear(&redis, "a*b");
+    assert!(cleared && said.contains("is forgotten"), "{said}");
+    // All of it, and nothing of others.
+    assert_eq!(keys(&redis, r"heist:{a\*b}:*"), Vec::<String>::new());
+    assert_eq!(keys(&redis, "heist:{axb}:*").len(), of_another);
+    let (cleared, said) = clear(&redis, "a*b");
+    assert!(cleared && said.contains("no crawl"), "{said}");
+    // The same name begins anew, the other goes on.
+    assert_eq!(limited("a*b"), 10);
+    assert_eq!(crawl(&redis, &server, "axb", &["--max-pages", "30"]).0, 20);
+    // So is one that is remembered because nothing is left to do.
+    assert!(!keys(&redis, "heist:{axb}:*").is_empty());
+    assert!(clear(&redis, "axb").0);
+    assert_eq!(keys(&redis, "heist:{axb}:*"), Vec::<String>::new());
+    redis.cli(&["SET", "heist:{other}:crawl", "mine"]);
+    let (cleared, said) = clear(&redis, "other");
+    assert!(!cleared && said.contains("something else"), "{said}");
+}
+
+#[test]
+fn one_who_dies_while_he_clears_leaves_that_to_the_next() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let server = tree(30, Duration::ZERO);
+    let begin = || crawl(&redis, &server, "crawl", &["--max-pages", "10"]).0;
+    assert_eq!(begin(), 10);
+    // He had come so far: the moment was set, and nothing had it yet.
+    redis.cli(&["HSET", "heist:{crawl}:crawl", "fading", "1000000000000"]);
+    assert_eq!(begin(), 10);
+}
+
 #[test]
 fn a_crawler_that_dies_while_it_forgets_leaves_that_to_the_next() {
     let Some(redis) = Redis::start() else {

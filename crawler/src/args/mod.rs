@@ -7,6 +7,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use clap::ArgGroup;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue};
@@ -58,6 +60,7 @@ Exit status:
     after_help = "--help says more, and has examples.",
     args_override_self = true
 )]
+#[cfg_attr(feature = "redis", command(group = ArgGroup::new("purpose").args(["urls", "frontier_clear"])))]
 pub struct Args {
     /// Where to start: http:// or https:// addresses
     #[arg(value_name = "URL")]
@@ -220,7 +223,7 @@ pub struct Args {
     ///
     /// `redis://host:port/database`, `rediss://` for TLS, `redis+unix:///path`, or `env:VAR` for one that is in VAR.
     #[cfg(feature = "redis")]
-    #[arg(long, value_name = "URL", value_parser = frontier, requires = "urls", conflicts_with = "journal",
+    #[arg(long, value_name = "URL", value_parser = frontier, requires = "purpose", conflicts_with = "journal",
           help_heading = "Many machines")]
     pub frontier: Option<RedisFrontier>,
 
@@ -246,6 +249,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "604800", value_parser = keep, requires = "frontier",
           help_heading = "Many machines")]
     pub frontier_keep: Duration,
+
+    /// Have the server forget the crawl, whatever is left to do, and exit
+    #[cfg(feature = "redis")]
+    #[arg(long, requires = "frontier", help_heading = "Many machines")]
+    pub frontier_clear: bool,
 
     /// Trust the server of the frontier by the certificates in FILE (PEM), and no others
     #[cfg(all(feature = "redis", feature = "https"))]

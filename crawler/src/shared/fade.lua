@@ -2,6 +2,7 @@
 --
 --   KEYS[1]  what all keys of this crawl begin with
 --   ARGV     'begin' and for how many milliseconds it is remembered, or
+--            'clear', to begin whatever is left to do, for a moment that is now, or
 --            'mark', the moment that was answered, and some of its keys, or
 --            'end' and that moment
 --
@@ -27,6 +28,26 @@ if operation == 'begin' then
     local moment = crawl[1] or string.format('%.0f', now + tonumber(ARGV[2]))
     call('HSET', CRAWL, 'fading', moment)
     return moment
+end
+
+-- Somebody has enough of it. Who joins in between takes part in the marking, and then begins anew.
+if operation == 'clear' then
+    local kind = call('TYPE', CRAWL)
+    kind = kind.ok or kind
+    if kind == 'none' then
+        return '0'
+    elseif kind ~= 'hash' or not call('HGET', CRAWL, 'version') then
+        return redis.error_reply('FOREIGN the key ' .. CRAWL .. ' is something else')
+    end
+    local time = call('TIME')
+    local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+    local alive = call('ZCOUNT', P .. 'sessions', '(' .. now, '+inf')
+    if alive > 0 then
+        return redis.error_reply('ALIVE ' .. alive)
+    end
+    call('HSET', CRAWL, 'fading', now)
+    call('PERSIST', CRAWL)
+    return now
 end
 
 local moment = ARGV[2]

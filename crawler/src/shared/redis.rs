@@ -183,7 +183,8 @@ impl RedisFrontier {
     /// A crawler that comes in this time ends at once, and whatever its seeds are it fetches nothing; after it, the
     /// crawl begins anew.
     ///
-    /// A crawl that was stopped, or has ended at a limit of pages, has something left to do, and is never forgotten.
+    /// A crawl that was stopped, or has ended at a limit of pages, has something left to do, and is not forgotten before
+    /// somebody asks for that ([`clear`](Self::clear)).
     #[must_use]
     pub fn keep(mut self, time: Option<Duration>) -> Self {
         // A hundred years are for ever to a server that counts milliseconds.
@@ -208,16 +209,55 @@ impl RedisFrontier {
     ///
     /// When called outside a Heist runtime.
     pub async fn check(&self) -> io::Result<()> {
+        self.ask(|remote| remote.connection().map(|_| ())).await
+    }
+
+    /// Has the server forget the crawl, whatever is left to do, and says whether there was one. No crawler may be at
+    /// work on it.
+    ///
+    /// Cut short, by a crash for instance, it is brought to its end by whoever joins the crawl next.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ResourceBusy`] while a crawler is at work, or was killed less than its
+    /// [`lease`](Self::lease) ago; [`io::ErrorKind::PermissionDenied`] when the server does not let us in; and those of
+    /// connecting.
+    ///
+    /// # Panics
+    ///
+    /// When called outside a Heist runtime.
+    ///
+    /// ```no_run
+    /// # use heist_crawler::RedisFrontier;
+    /// # heist::block_on(async {
+    /// let frontier = RedisFrontier::new("redis://127.0.0.1/")?.name("docs")?;
+    /// let there_was_one = frontier.clear().await?;
+    /// # let _ = there_was_one;
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn clear(&self) -> io::Result<bool> {
+        self.ask(RedisRemote::clear).await
+    }
+
+    /// Does something with a connection of its own, on a thread that may wait.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut RedisRemote) -> Result<T, Trouble> + Send + 'static,
+    ) -> io::Result<T> {
         let mut remote = self.remote([-1; 4]);
         let name = self.server_name();
-        let checked = heist::spawn_blocking(move || remote.connection().map(|_| ())).await;
-        match checked {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Trouble::Passing(error) | Trouble::Final(error))) => Err(io::Error::new(
-                error.kind(),
-                format!("cannot use the frontier {name}: {error}"),
-            )),
-            Ok(Err(Trouble::Gone)) => Ok(()),
+        let gone = || io::Error::other("the session has expired");
+        match heist::spawn_blocking(move || question(&mut remote)).await {
+            Ok(answer) => answer.map_err(|trouble| {
+                let error = match trouble {
+                    Trouble::Passing(error) | Trouble::Final(error) => error,
+                    Trouble::Gone => gone(),
+                };
+                let text = format!("cannot use the frontier {name}: {error}");
+                io::Error::new(error.kind(), text)
+            }),
             Err(error) => Err(io::Error::other(error.to_string())),
         }
     }
@@ -361,6 +401,17 @@ impl RedisRemote {
         outcome
     }
 
+    /// Begins to forget the crawl at once, and does it. False when there is none.
+    fn clear(&mut self) -> Result<bool, Trouble> {
+        let answer = self.run(|connected| &connected.fade, &[b"clear".to_vec()])?;
+        let moment: String = redis::from_redis_value(answer).map_err(|_| nonsense())?;
+        if moment == "0" {
+            return Ok(false);
+        }
+        self.mark(&moment)?;
+        Ok(true)
+    }
+
     /// Gives every key of the crawl the moment at which it is forgotten.
     fn mark(&mut self, moment: &str) -> Result<(), Trouble> {
         let mut cursor = 0u64;
@@ -492,6 +543,14 @@ fn trouble(error: &RedisError) -> Trouble {
         Some("VERSION") => {
             return fault(format!(
                 "another version of the program has begun this crawl (its keys are of version {text}); use another name"
+            ));
+        }
+        Some("ALIVE") => {
+            return Trouble::Final(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!(
+                    "crawlers are at work on it ({text}); stop them, and wait for the lease of those that were killed"
+                ),
             ));
         }
         Some("FOREIGN") => return fault(format!("{text}; use another name")),
