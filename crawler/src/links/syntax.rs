@@ -327,6 +327,10 @@ fn real_pages_are_read_as_another_parser_does() {
                     return;
                 }
                 let html = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+                // The other one reads as one that runs scripts does.
+                let html = html
+                    .replace("<noscript>", "<i>")
+                    .replace("</noscript>", "</i>");
                 let ours = tags(html.as_bytes(), 16 << 10);
                 assert_eq!(ours, theirs(&html), "{}", path.display());
                 found += ours.len();
