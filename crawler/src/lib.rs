@@ -107,6 +107,9 @@ mod args;
 mod program;
 #[cfg(test)]
 mod random;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use self::args::Args;
 pub use self::crawler::{Crawler, StopHandle};

@@ -18,8 +18,8 @@ const CODINGS: [&str; 8] = [
 ];
 
 /// The limit, and the buffer by which it may be exceeded.
-const SIZE: u64 = 256 * 1024;
-const BUFFER: usize = 64 * 1024;
+const SIZE: u64 = 64 * 1024;
+const BUFFER: usize = 1024;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);

@@ -3,11 +3,16 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use heist_net::http::fuzzing::{next_url, same_origin, target};
 use heist_net::http::h1::{Connection, Error, Limits, RequestBody, RequestHead};
 use http::{HeaderMap, Method, Version};
 use libfuzzer_sys::fuzz_target;
 use url::{Position, Url};
+
+static USUAL: LazyLock<Url> =
+    LazyLock::new(|| Url::parse("http://user:pw@host.example/a/b?c=d#e").expect("it is valid"));
 
 // The input is a URL, a line feed, then the value of `Location`.
 fuzz_target!(|data: &[u8]| {
@@ -17,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let from = std::str::from_utf8(from).ok().map(Url::parse);
     let from = match from {
         Some(Ok(url)) if url.has_host() && ["http", "https"].contains(&url.scheme()) => url,
-        _ => Url::parse("http://user:pw@host.example/a/b?c=d#e").expect("it is valid"),
+        _ => USUAL.clone(),
     };
     let Ok(Some(next)) = next_url(&from, 302, location) else {
         return;

@@ -82,3 +82,5 @@ pub(crate) use self::link::News;
 pub(crate) use self::member::{Consequence, Fate, Member, Membership, Settlement};
 #[cfg(feature = "redis")]
 pub use self::redis::RedisFrontier;
+#[cfg(fuzzing)]
+pub(crate) use self::reply::jobs;

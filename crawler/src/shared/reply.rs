@@ -116,6 +116,17 @@ fn origin(parts: &mut Split<'_, char>) -> Option<String> {
     (page.origin() == text).then(|| text.to_owned())
 }
 
+/// The pages of an answer, if it is one. For fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn jobs(text: &str) -> Vec<Job> {
+    let page = |line| match line {
+        Line::Page(job) => Some(job),
+        _ => None,
+    };
+    let lines = parse(text).unwrap_or_default();
+    lines.into_iter().filter_map(page).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
