@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "common/refusing.rs"]
+mod refusing;
 #[path = "dns/connecting.rs"]
 mod connecting;
 #[path = "dns/system.rs"]

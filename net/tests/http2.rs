@@ -14,6 +14,8 @@
 
 #[path = "common/certificates.rs"]
 mod certificates;
+#[path = "common/refusing.rs"]
+mod refusing;
 #[path = "http2/server.rs"]
 mod server;
 #[path = "http2/sharing.rs"]

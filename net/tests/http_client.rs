@@ -7,6 +7,8 @@
     reason = "the helpers of a test fail by panicking, as it does"
 )]
 
+#[path = "common/refusing.rs"]
+mod refusing;
 #[path = "http_client/server.rs"]
 mod server;
 #[path = "http_client/comparison.rs"]

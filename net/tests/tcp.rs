@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/refusing.rs"]
+mod refusing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use common::on_all;
 use heist_net::{TcpListener, TcpListenerStream, TcpSocket, TcpStream};
 use heist_runtime::time::{Instant, Timer};
 use heist_runtime::{Builder, spawn};
+use refusing::refusing;
 
 async fn echo_server(listener: TcpListener, connections: usize) {
     for _ in 0..connections {
@@ -88,11 +91,9 @@ fn bulk_arrives_whole_beside_a_slow_reader() {
 #[test]
 fn a_refused_connection_is_an_error() {
     on_all(|runtime| {
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let error = runtime.block_on(TcpStream::connect(free)).unwrap_err();
+        let error = runtime
+            .block_on(TcpStream::connect(refusing()))
+            .unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     });
 }
@@ -250,10 +251,7 @@ fn an_address_that_does_not_answer_costs_a_head_start() {
 #[test]
 fn an_address_that_refuses_costs_no_time() {
     heist_runtime::block_on(async {
-        let refuses = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let refuses = refusing();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let started = Instant::now();

@@ -15,6 +15,8 @@ use heist_runtime::{block_on, spawn};
 use heist_sync::stream::generate;
 use heist_sync::time::sleep;
 
+use crate::refusing::refusing;
+
 /// Yields the next part after so many milliseconds, and notes what it was asked for.
 struct Script {
     parts: Vec<(u64, Result<Vec<SocketAddr>, &'static str>)>,
@@ -68,11 +70,6 @@ async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address where nobody listens.
-async fn refusing() -> SocketAddr {
-    listener().await.1
-}
-
 #[test]
 fn a_port_of_zero_is_the_one_asked_for() {
     block_on(async {
@@ -104,10 +101,7 @@ fn text_that_is_an_address_is_not_looked_up() {
 fn connecting_begins_with_the_first_part() {
     block_on(async {
         let (_listener, address) = listener().await;
-        let resolver = Script::new(vec![
-            (0, Ok(vec![address])),
-            (10_000, Ok(vec![refusing().await])),
-        ]);
+        let resolver = Script::new(vec![(0, Ok(vec![address])), (10_000, Ok(vec![refusing()]))]);
         let began = Instant::now();
         let stream = TcpStream::connect_with(&resolver, "a.example", 1)
             .await
@@ -123,7 +117,7 @@ fn a_later_part_is_tried_when_the_first_has_failed() {
     block_on(async {
         let (_listener, address) = listener().await;
         let resolver = Script::new(vec![
-            (0, Ok(vec![refusing().await])),
+            (0, Ok(vec![refusing()])),
             (30, Err("one family failed")),
             (30, Ok(vec![address])),
         ]);
@@ -140,7 +134,7 @@ fn errors_of_the_resolver_matter_when_there_is_no_address() {
         let resolver = Script::new(vec![(0, Err("first")), (0, Err("second"))]);
         let error = TcpStream::connect_with(&resolver, "a.example", 1).await;
         assert_eq!(error.unwrap_err().to_string(), "second");
-        let resolver = Script::new(vec![(0, Ok(vec![refusing().await])), (0, Err("late"))]);
+        let resolver = Script::new(vec![(0, Ok(vec![refusing()])), (0, Err("late"))]);
         let error = TcpStream::connect_with(&resolver, "a.example", 1).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let resolver = Script::new(Vec::new());
@@ -183,10 +177,7 @@ fn overrides_come_first() {
         let resolver = Arc::new(Script::new(vec![(0, Err("nobody knows"))]));
         let client = Client::builder()
             .resolve("A.example", address)
-            .resolve_to_addrs(
-                "localhost",
-                &[refusing().await, SocketAddr::new(address.ip(), 0)],
-            )
+            .resolve_to_addrs("localhost", &[refusing(), SocketAddr::new(address.ip(), 0)])
             .dns_resolver(resolver.clone())
             .build()
             .unwrap();

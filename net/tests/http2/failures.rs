@@ -10,6 +10,7 @@ use heist_net::http::Body;
 use heist_net::io::Compat;
 use heist_runtime::{block_on, spawn};
 
+use crate::refusing::refusing;
 use crate::server::*;
 
 #[test]
@@ -181,9 +182,7 @@ fn a_server_that_speaks_something_else_is_an_error() {
 #[test]
 fn nobody_listens() {
     block_on(async {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        drop(listener);
+        let url = format!("http://{}/", refusing());
         let client = knowing().build().unwrap();
         let tasks: Vec<_> = (0..20)
             .map(|_| {

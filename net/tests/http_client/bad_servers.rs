@@ -1,20 +1,17 @@
 //! Servers that are down, slow, rude or hostile: the right body or a typed error, in time.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::time::Instant;
 
 use heist_net::http::Client;
 use heist_runtime::block_on;
 
+use crate::refusing::refusing;
 use crate::server::*;
 
 #[test]
 fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let address = refusing();
     let error = get_once(&format!("http://{address}/x")).unwrap_err();
     assert!(error.is_connect() && error.is_request() && !error.is_timeout() && !error.is_resolve());
     assert!(error.to_string().contains(&format!("http://{address}/x")));

@@ -1,12 +1,12 @@
 //! The pool as a whole: idle connections that end, the limit of all connections, prewarming, and numbers.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use heist_net::http::{Client, Metrics};
 use heist_runtime::{block_on, spawn};
 
+use crate::refusing::refusing;
 use crate::server::*;
 
 /// Waits until `holds` for the client's numbers.
@@ -207,9 +207,7 @@ fn connections_are_there_before_they_are_needed() {
             .build()
             .unwrap();
         assert_eq!(limited.prewarm(&url, 5).await.unwrap(), 2);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let nobody = format!("http://{}/", listener.local_addr().unwrap());
-        drop(listener);
+        let nobody = format!("http://{}/", refusing());
         assert!(client.prewarm(&nobody, 2).await.unwrap_err().is_connect());
     });
 }

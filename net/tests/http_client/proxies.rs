@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use heist_net::http::{Client, Error, NoProxy, Proxy};
 use heist_runtime::block_on;
 
+use crate::refusing::refusing;
 use crate::server::*;
 use crate::socks::{Socks, Version};
 
@@ -112,9 +113,7 @@ fn assert_names(error: &Error, proxy: &str, remedy: &str) {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = refusing().port();
     for scheme in ["http", "socks5", "socks5h", "socks4", "socks4a"] {
         let client = through(Proxy::all(format!("{scheme}://me:secret@127.0.0.1:{port}")).unwrap());
         let error = block_on(get(&client, "http://127.0.0.1:9/")).unwrap_err();

@@ -8,6 +8,7 @@ use std::time::Instant;
 use heist_net::http::{Client, Proxy};
 use heist_runtime::block_on;
 
+use crate::refusing::refusing;
 use crate::server::*;
 
 /// A program that runs until this is dropped, and its files.
@@ -110,7 +111,7 @@ fn squid_passes_requests_on() {
             );
             assert_eq!(response.text().await.unwrap(), "hello");
         }
-        let refused = format!("http://127.0.0.1:{}/", free_port());
+        let refused = format!("http://{}/", refusing());
         assert_eq!(client.get(refused).send().await.unwrap().status(), 503);
     });
     assert!(server.requests()[0].starts_with("GET /x?y=z HTTP/1.1\r\n"));
@@ -140,7 +141,7 @@ fn microsocks_connects_to_addresses_and_names() {
                 let client = through(&format!("{scheme}://{user}127.0.0.1:{}", proxy.port));
                 assert_eq!(get(&client, &server.url("/")).await.unwrap(), "hello");
                 assert_eq!(get(&client, &named).await.unwrap(), "hello", "{scheme}");
-                let refused = format!("http://127.0.0.1:{}/", free_port());
+                let refused = format!("http://{}/", refusing());
                 let error = get(&client, &refused).await.unwrap_err();
                 assert!(error.is_proxy() && error.is_connect(), "{error}");
             }
