@@ -8,6 +8,7 @@
 mod common;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,7 +54,10 @@ impl Authority {
 
     /// A server with a certificate, and its port.
     fn server(&self, clients: &str) -> Option<(Redis, u16)> {
-        let port = common::closed_port().port();
+        // Nobody's at the moment, for it to take.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
         let redis = Redis::start_with(&[
             "--tls-port",
             &port.to_string(),
