@@ -14,6 +14,8 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32 as Count;
 
+use crossbeam_utils::CachePadded;
+
 use crate::driver::completion::Completion;
 use crate::driver::slot::SlotState;
 use crate::primitives::UnsafeCell;
@@ -134,8 +136,9 @@ pub(crate) struct Slab {
     /// How many slots have been made, from the first on; only the owner makes some. No atomic of the models, to which
     /// it would add steps: it is written once for many slots, and only ever says "made".
     made: Count,
-    /// Top of the stack of slots freed by other threads.
-    remote_free: AtomicU32,
+    /// Top of the stack of slots freed by other threads. In a cache line of its own: they write it, and `made` is read
+    /// for every completion.
+    remote_free: CachePadded<AtomicU32>,
 }
 
 // SAFETY: the owner writes a slot's cell before `made` counts it, and nobody does afterwards.
@@ -162,7 +165,7 @@ impl Slab {
         Self {
             buckets: [const { OnceLock::new() }; BUCKETS],
             made: Count::new(0),
-            remote_free: AtomicU32::new(NONE),
+            remote_free: CachePadded::new(AtomicU32::new(NONE)),
         }
     }
 
