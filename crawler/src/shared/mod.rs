@@ -61,7 +61,8 @@
 //! | `reply` | what the answer says |
 //! | `link` | the thread that talks: sends again, waits, joins again |
 //! | `member` | what the crawl's loop knows about its part |
-//! | `redis`, `tls` | the server, and the way to it |
+//! | `redis` | the frontier as a program names it |
+//! | `server`, `tls`, `trouble` | the way to the server, its scripts, and what its errors mean |
 //!
 //! One page costs a fraction of one exchange, since all that has come up while one was under way goes along with the
 //! next. Addresses that the frontier has heard of from this crawler are not said again.
@@ -75,8 +76,12 @@ mod link;
 mod member;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod server;
 #[cfg(all(feature = "redis", feature = "https"))]
 mod tls;
+#[cfg(feature = "redis")]
+mod trouble;
 
 pub(crate) use self::link::News;
 pub(crate) use self::member::{Consequence, Fate, Member, Membership, Settlement};

@@ -69,7 +69,7 @@ fn invalid(text: String) -> io::Error {
 
 /// What is wrong with the certificates, and what to do; `None` when it is something else.
 pub(super) fn explain(error: &RedisError) -> Option<io::Error> {
-    let cause = super::redis::cause(error)?;
+    let cause = super::trouble::cause(error)?;
     let inner = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
