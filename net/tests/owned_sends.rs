@@ -6,7 +6,6 @@ mod common;
 #[path = "common/peer.rs"]
 mod peer;
 
-use std::io::Read;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use heist_net::io::AsyncWriteExt;
 use heist_net::{TcpListener, TcpStream, UnixStream};
 use heist_runtime::{Builder, spawn, spawn_blocking, yield_now};
 use heist_sync::time::timeout;
-use peer::{pattern, peer, reader};
+use peer::{halting_reader, pattern, reader, waiting_reader};
 
 /// Buffers of all sizes and kinds, and borrowed writes between them, to a peer that now and then reads nothing.
 ///
@@ -25,18 +24,7 @@ use peer::{pattern, peer, reader};
 #[test]
 fn owned_sends_keep_their_order_among_writes() {
     on_all(|runtime| {
-        let (address, peer) = peer(|mut stream| {
-            let (mut all, mut part) = (Vec::new(), vec![0; 100_000]);
-            loop {
-                match stream.read(&mut part).unwrap() {
-                    0 => return all,
-                    count => all.extend_from_slice(&part[..count]),
-                }
-                if all.len() % 5 == 0 {
-                    std::thread::sleep(Duration::from_micros(300));
-                }
-            }
-        });
+        let (address, peer) = halting_reader();
         let total = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             spawn(async move {
@@ -166,13 +154,7 @@ fn the_buffer_is_freed_when_it_has_been_sent() {
 #[test]
 fn a_dropped_send_has_sent_nothing() {
     on_all(|runtime| {
-        let (start, started) = std::sync::mpsc::channel();
-        let (address, peer) = peer(move |mut stream| {
-            started.recv().unwrap();
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).unwrap();
-            all
-        });
+        let (address, peer, start) = waiting_reader();
         let sent = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let first = 8 << 20;

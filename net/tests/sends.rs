@@ -17,25 +17,14 @@ use heist_net::io::{AsyncWrite, AsyncWriteExt};
 use heist_net::{TcpStream, UnixStream};
 use heist_runtime::{Builder, RingProfile, spawn, yield_now};
 use heist_sync::time::timeout;
-use peer::{pattern, peer, reader};
+use peer::{halting_reader, pattern, peer, reader, waiting_reader};
 
 /// Small and large writes, from a task that changes workers, to a peer that now and then reads nothing.
 /// Control: a sender that does not wait for its flight before it sends something large.
 #[test]
 fn writes_of_all_sizes_keep_their_order() {
     on_all(|runtime| {
-        let (address, peer) = peer(|mut stream| {
-            let (mut all, mut part) = (Vec::new(), vec![0; 100_000]);
-            loop {
-                match stream.read(&mut part).unwrap() {
-                    0 => return all,
-                    count => all.extend_from_slice(&part[..count]),
-                }
-                if all.len() % 5 == 0 {
-                    std::thread::sleep(Duration::from_micros(300));
-                }
-            }
-        });
+        let (address, peer) = halting_reader();
         let total = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             spawn(async move {
@@ -112,13 +101,7 @@ async fn fill(stream: &mut TcpStream) -> usize {
 #[test]
 fn a_write_that_is_cancelled_has_sent_nothing() {
     on_all(|runtime| {
-        let (start, started) = std::sync::mpsc::channel();
-        let (address, peer) = peer(move |mut stream| {
-            started.recv().unwrap();
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).unwrap();
-            all
-        });
+        let (address, peer, start) = waiting_reader();
         let sent = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let first = fill(&mut stream).await;
@@ -141,13 +124,7 @@ fn a_write_that_is_cancelled_has_sent_nothing() {
 #[test]
 fn a_send_goes_on_when_its_ring_is_drained() {
     for workers in [1, 2] {
-        let (start, started) = std::sync::mpsc::channel();
-        let (address, peer) = peer(move |mut stream| {
-            started.recv().unwrap();
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).unwrap();
-            all
-        });
+        let (address, peer, start) = waiting_reader();
         let runtime = Builder::new().worker_threads(workers).build().unwrap();
         let (mut stream, sent) = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -255,13 +232,7 @@ fn the_end_comes_behind_what_was_written() {
 #[test]
 fn halves_are_reunited_with_what_they_send() {
     on_all(|runtime| {
-        let (start, started) = std::sync::mpsc::channel();
-        let (address, peer) = peer(move |mut stream| {
-            started.recv().unwrap();
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).unwrap();
-            all
-        });
+        let (address, peer, start) = waiting_reader();
         let sent = runtime.block_on(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let first = fill(&mut stream).await;
