@@ -141,6 +141,8 @@ pub(crate) struct Ring {
     /// Index of the registered descriptor that `enter` uses on the owning thread, or [`UNREGISTERED`].
     registered: AtomicI32,
     setup_flags: u32,
+    /// `IORING_ENTER_*` flags of every enter of the owner's.
+    enter_flags: u32,
     sq_head: NonNull<AtomicU32>,
     sq_tail: NonNull<AtomicU32>,
     sq_flags: NonNull<AtomicU32>,
@@ -155,6 +157,16 @@ pub(crate) struct Ring {
     _entries: Mapping,
     owner: ThreadId,
     behind: Behind,
+}
+
+/// The flag of an enter that sleeps as one who is idle, where the kernel has it. A worker always has operations in
+/// flight, its bell at least, and without this a processor that has nothing to do counts as waiting for I/O.
+fn idle_flag(features: u32) -> u32 {
+    if features & sys::FEAT_NO_IOWAIT == 0 {
+        0
+    } else {
+        sys::ENTER_NO_IOWAIT
+    }
 }
 
 // SAFETY: the pointers lead into mappings that live as long as the ring, and the table above says
@@ -205,6 +217,7 @@ impl Ring {
         Ok(Self {
             registered: AtomicI32::new(UNREGISTERED),
             setup_flags: params.flags,
+            enter_flags: sys::ENTER_GETEVENTS | idle_flag(params.features),
             sq_head: rings.at(params.sq_off.head),
             sq_tail: rings.at(params.sq_off.tail),
             sq_flags: rings.at(params.sq_off.flags),
@@ -238,6 +251,7 @@ impl Ring {
         let ring = Self {
             registered: AtomicI32::new(UNREGISTERED),
             setup_flags: 0,
+            enter_flags: 0,
             sq_head: rings.at(0),
             sq_tail: rings.at(LINE),
             sq_flags: rings.at(2 * LINE),
@@ -441,7 +455,7 @@ impl Ring {
         match self.registered.load(Ordering::Relaxed) {
             UNREGISTERED => self.enter_unregistered(want, timeout),
             index => {
-                let flags = sys::ENTER_GETEVENTS | sys::ENTER_REGISTERED_RING;
+                let flags = self.enter_flags | sys::ENTER_REGISTERED_RING;
                 sys::enter(index, self.unsubmitted(), want, flags, timeout)
             }
         }
@@ -451,7 +465,7 @@ impl Ring {
         match &self.behind {
             Behind::Kernel(fd) => {
                 let fd = fd.as_raw_fd();
-                sys::enter(fd, self.unsubmitted(), want, sys::ENTER_GETEVENTS, timeout)
+                sys::enter(fd, self.unsubmitted(), want, self.enter_flags, timeout)
             }
             Behind::Emulation(emulation) => emulation.enter(self, want, timeout),
         }

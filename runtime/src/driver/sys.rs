@@ -24,6 +24,9 @@ pub(crate) const SQ_TASKRUN: u32 = 1 << 2;
 pub(crate) const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 pub(crate) const ENTER_REGISTERED_RING: u32 = 1 << 4;
+/// Linux 6.15, where `FEAT_NO_IOWAIT` is set.
+pub(crate) const ENTER_NO_IOWAIT: u32 = 1 << 7;
+pub(crate) const FEAT_NO_IOWAIT: u32 = 1 << 17;
 
 pub(crate) const OFF_SQ_RING: i64 = 0;
 pub(crate) const OFF_SQES: i64 = 0x1000_0000;
