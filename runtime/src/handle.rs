@@ -189,7 +189,8 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// Inside async code: it would block the worker it runs on. And with the panic of `future`.
+    /// Inside async code: it would block the worker it runs on. In a child by `fork(2)` of the process that built the runtime. And
+    /// with the panic of `future`.
     ///
     /// # Examples
     ///
@@ -210,6 +211,7 @@ impl Handle {
     #[track_caller]
     fn block_on_carried<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
+        self.shared.must_not_be_of_parent();
         let _entered = context::enter_handle(self.clone());
         let mut future = std::pin::pin!(crate::runtime::in_scope(future));
         let guest = Arc::new(GuestWaker::new());

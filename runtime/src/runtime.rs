@@ -37,6 +37,10 @@ use crate::trace;
 ///
 /// Dropping it shuts it down with a grace of 5 seconds; inside async code, in the background.
 ///
+/// It belongs to the process that has built it. In a child by `fork(2)` there are no workers, `block_on` panics, and dropping it or
+/// shutting it down does nothing; a child forked inside async code must call `execve(2)` or `_exit(2)`, and is ended
+/// by SIGSEGV when it goes on. A program that becomes a daemon builds its runtime afterwards.
+///
 /// # Examples
 ///
 /// ```
@@ -169,8 +173,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// Inside async code: it would block the worker it runs on. When this thread cannot have a ring. And
-    /// with the panic of `future`.
+    /// Inside async code: it would block the worker it runs on. When this thread cannot have a ring. In a child by
+    /// `fork(2)` of the process that built the runtime. And with the panic of `future`.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         carried!(is_large::<F>(), future => self.block_on_carried(future))
@@ -179,6 +183,7 @@ impl Runtime {
     #[track_caller]
     fn block_on_carried<F: Future>(&self, future: F) -> F::Output {
         let _blocking = context::enter_blocking();
+        self.handle.shared().must_not_be_of_parent();
         let future = in_scope(future);
         if let Some(seat) = self.take_seat() {
             return self.on_seat(seat).block_on(future);
@@ -272,7 +277,8 @@ impl Runtime {
 
     /// Cancels every task, lets what that wakes run for at most `grace`, then cancels every operation
     /// and waits until the kernel has let go of all of them. What will not end is leaked and counted,
-    /// never freed under the kernel's or a task's feet.
+    /// never freed under the kernel's or a task's feet. In a child by `fork(2)` of the process that built the runtime nothing
+    /// can be done, and the report says that all workers are stuck.
     ///
     /// # Panics
     ///
@@ -305,7 +311,27 @@ impl Runtime {
         self.end_in_background();
     }
 
+    /// What is left of a runtime in a child by `fork(2)`. The seat's ring is not there, and the threads are not either; nothing of
+    /// theirs is touched.
+    fn leave_to_parent(&mut self) -> ShutdownReport {
+        self.ended = true;
+        // Past the locks: who had one when the process was copied has it for ever.
+        let seat = self.seat.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::forget(seat.take());
+        let threads = self.threads.get_mut();
+        std::mem::forget(std::mem::take(
+            threads.unwrap_or_else(PoisonError::into_inner),
+        ));
+        ShutdownReport {
+            stuck_workers: self.handle.shared().peers.len(),
+            ..ShutdownReport::default()
+        }
+    }
+
     fn end(&mut self, grace: Duration) -> ShutdownReport {
+        if self.handle.shared().is_of_parent() {
+            return self.leave_to_parent();
+        }
         self.ended = true;
         let shared = self.handle.shared().clone();
         let began = Instant::now();
@@ -396,6 +422,10 @@ impl Drop for Runtime {
 impl Runtime {
     /// Has a thread of its own wait for the end.
     fn end_in_background(&mut self) {
+        if self.handle.shared().is_of_parent() {
+            self.leave_to_parent();
+            return;
+        }
         self.ended = true;
         let shared = self.handle.shared().clone();
         let began = Instant::now();

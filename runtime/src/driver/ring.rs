@@ -103,7 +103,22 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(address.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, length })
+        let mapping = Self { base, length };
+        mapping.keep_from_children()?;
+        Ok(mapping)
+    }
+
+    /// A child of `fork(2)` that went on where its parent was would take the parent's completions from it. So it does not get
+    /// the mapping, and ends with SIGSEGV where it touches it.
+    fn keep_from_children(&self) -> io::Result<()> {
+        // SAFETY: the advice is about a mapping of ours, and changes nothing in this process.
+        let done =
+            unsafe { libc::madvise(self.base.as_ptr().cast(), self.length, libc::MADV_DONTFORK) };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 
     /// The `T` at `offset` bytes into the mapping.

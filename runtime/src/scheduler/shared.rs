@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) ending: Ending,
     /// Cleanups that the workers could not run.
     pub(crate) skipped_cleanups: AtomicU64,
+    /// The process that has the workers.
+    process: u32,
 }
 
 impl Shared {
@@ -73,7 +75,23 @@ impl Shared {
             watchers: CachePadded::default(),
             phase: AtomicU8::new(Phase::Running as u8),
             skipped_cleanups: AtomicU64::new(0),
+            process: std::process::id(),
         }
+    }
+
+    /// Whether this is a child of the process that has the workers: of a runtime nothing but memory survives a `fork(2)`.
+    pub(crate) fn is_of_parent(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    /// Panics in such a child, for whom nobody would do what it waits for.
+    #[track_caller]
+    pub(crate) fn must_not_be_of_parent(&self) {
+        assert!(
+            !self.is_of_parent(),
+            "this process is a child by `fork` of the one that built the runtime, whose workers stayed there; \
+             build a runtime after the fork"
+        );
     }
 
     #[inline]
