@@ -10,7 +10,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | reading, writing and syncing a [`File`], opening one, [`read`] and [`read_to_string`] | on the ring of the worker: no thread is woken to read what the kernel has in its cache, and the kernel's own threads wait for the disk |
+//! | reading, writing and syncing a [`File`], opening one, [`read`] and [`read_to_string`] | on the ring of the worker: no thread is woken to read what the kernel has in its cache, and the kernel's own threads wait for the disk. On ext4 and tmpfs a write is given to such a thread: one after the other through the traits they are gathered, at an offset each is a round trip, as it is to a pool |
 //! | everything else | on the blocking pool, where one call does it as fast, or is the only way to the standard library's types |
 //!
 //! Descriptors are closed where they are dropped. ARCHITECTURE.md has the figures, and `bench/src/scenarios/small_files.rs` the

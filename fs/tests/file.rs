@@ -257,6 +257,81 @@ fn a_file_that_is_dropped_still_writes() {
     });
 }
 
+/// What is accepted while a write is under way is written when that has ended, also if nobody asks for it. Control, tried:
+/// a pump that ends with the first write.
+#[test]
+fn what_is_gathered_is_written_without_being_asked_for() {
+    let folder = Folder::new();
+    block_on(async {
+        for round in 0..40_usize {
+            let path = folder.path(&round.to_string());
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).append(round % 2 == 0);
+            let mut file = options.open(&path).await.unwrap();
+            let mut model = Vec::new();
+            // Most of them are accepted at once.
+            for piece in 0..1 + round * 7 % 64 {
+                let what: Vec<u8> = (0..1 + piece * 97 % 6000)
+                    .map(|i| byte(piece * 31 + i))
+                    .collect();
+                file.write_all(&what).await.unwrap();
+                model.extend_from_slice(&what);
+            }
+            let kept = (round % 3 == 0).then_some(file);
+            let written = || std::fs::metadata(&path).unwrap().len() == model.len() as u64;
+            eventually("the writes go on", written).await;
+            assert!(std::fs::read(&path).unwrap() == model);
+            drop(kept);
+        }
+    });
+}
+
+/// A write that fails takes with it what was accepted behind it: the next call is told, once, and the position is where the
+/// writing stopped. Controls, tried: a failure that counts only its own bytes as unwritten; a pump that keeps the error
+/// to itself.
+#[test]
+fn the_position_after_an_error_is_behind_what_was_written() {
+    let folder = Folder::new();
+    let path = folder.path("long");
+    // The longest that a file may be here.
+    let file = std::fs::File::create(&path).unwrap();
+    let (mut fits, mut fails) = (0, 1_u64 << 63);
+    while fails - fits > 1 {
+        let middle = fits + (fails - fits) / 2;
+        match file.set_len(middle) {
+            Ok(()) => fits = middle,
+            Err(_) => fails = middle,
+        }
+    }
+    file.set_len(0).unwrap();
+    block_on(async {
+        for room in [1_u64, 10_000, 200_000] {
+            let mut options = OpenOptions::new();
+            let mut file = options.read(true).write(true).open(&path).await.unwrap();
+            file.seek(SeekFrom::Start(fits - room)).await.unwrap();
+            let mut accepted = Vec::new();
+            let error = loop {
+                let what: Vec<u8> = (0..3000).map(|i| byte(accepted.len() + i)).collect();
+                match file.write(&what).await {
+                    Ok(count) => accepted.extend_from_slice(&what[..count]),
+                    Err(error) => break error,
+                }
+                if accepted.len() > 500_000 {
+                    break file.flush().await.unwrap_err();
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+            file.flush().await.unwrap();
+            assert_eq!(file.stream_position().await.unwrap(), fits);
+            assert!(accepted.len() as u64 > room);
+            let there = vec![0; room as usize];
+            let (read, there) = file.read_exact_at(there, fits - room).await;
+            read.unwrap();
+            assert!(there == accepted[..room as usize]);
+        }
+    });
+}
+
 /// A cancelled task leaves the file as it is: what was accepted is written when the file is used again.
 #[test]
 fn a_file_outlives_the_task_that_used_it() {

@@ -14,12 +14,15 @@ use heist_runtime::ops::{
     self, BufResult, IoBuf, Op, PollReady, ReadAt, SharedFd, Slice, WriteBehind,
 };
 use heist_runtime::scope::{Leaf, leaf_fn};
-use rustix::fs::{OFlags, SeekFrom as Whence, fcntl_getfl, seek};
+use rustix::fs::{FileType, OFlags, SeekFrom as Whence, fcntl_getfl, fstat, seek};
 use rustix::io::Errno;
 
 /// `POLLIN` and `POLLOUT` of `poll(2)`.
 const READABLE: u32 = 0x001;
 const WRITABLE: u32 = 0x004;
+
+/// How many writes' worth of bytes are accepted while one is under way, to be the next one.
+const GATHERED: usize = 4;
 
 /// The offset that stands for the descriptor's own position.
 pub(super) const OWN: u64 = u64::MAX;
@@ -50,6 +53,8 @@ pub(crate) struct Stream {
     place: Place,
     /// Whether writes go to the end; `None` until the first one.
     appends: Option<bool>,
+    /// Whether several writes may become one; `None` until that is asked.
+    gathers: Option<bool>,
 }
 
 impl Stream {
@@ -60,6 +65,7 @@ impl Stream {
             unread: Unread::new(),
             place: Place::Unknown,
             appends: None,
+            gathers: None,
         }
     }
 
@@ -76,12 +82,17 @@ impl Stream {
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let drained = ready!(self.behind.poll_drain(cx));
         if drained.is_err() {
-            let lost = self.behind.take_unwritten() as u64;
-            if let Place::At(at) = &mut self.place {
-                *at = at.saturating_sub(lost);
-            }
+            self.step_back();
         }
         Poll::Ready(drained)
+    }
+
+    /// After an error: to where the write stopped.
+    fn step_back(&mut self) {
+        let lost = self.behind.take_unwritten() as u64;
+        if let Place::At(at) = &mut self.place {
+            *at = at.saturating_sub(lost);
+        }
     }
 
     /// Where the kernel reads next, when nothing is being written; `None` for what has no position.
@@ -238,10 +249,43 @@ impl Stream {
         if parts.iter().all(|part| part.is_empty()) {
             return Poll::Ready(Ok(0));
         }
+        if !self.behind.is_idle() && self.continues()? {
+            let most = limit.saturating_mul(GATHERED);
+            match ready!(self.behind.poll_append(cx, parts, limit, most)) {
+                Ok(None) => {}
+                Ok(Some(count)) => {
+                    self.advance(count);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => {
+                    self.step_back();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
         let offset = ready!(self.poll_offset(cx))?;
         let count = self.behind.start(cx, parts, limit, offset);
         self.advance(count);
         Poll::Ready(Ok(count))
+    }
+
+    /// Whether a write now goes on where the one under way ends: everything else that moves the position waits for its
+    /// end first. Only in files of bytes: other readers, and devices, may see where each write ends.
+    fn continues(&mut self) -> io::Result<bool> {
+        let in_order = match self.place {
+            Place::At(_) => true,
+            Place::Unknown => self.appends == Some(true),
+            Place::Nowhere => false,
+        };
+        if !in_order || self.reading.is_some() || !self.unread.is_empty() {
+            return Ok(false);
+        }
+        let gathers = match self.gathers {
+            Some(gathers) => gathers,
+            None => FileType::from_raw_mode(fstat(self.fd())?.st_mode).is_file(),
+        };
+        self.gathers = Some(gathers);
+        Ok(gathers)
     }
 
     fn advance(&mut self, count: usize) {

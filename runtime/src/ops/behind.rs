@@ -1,19 +1,43 @@
 //! Writing to a descriptor that is no socket: in the background, one write at a time.
+//!
+//! # Who goes on with it
+//!
+//! A write alone is polled by whoever started it, when that asks for its end. Once more bytes have been accepted
+//! behind it, they have to be begun when it ends, and whoever brought them may never ask again. So a task goes on
+//! with it, the pump, until there is nothing left:
+//!
+//! | state | `pump` | `stage` | `gathered` | who polls the operation |
+//! |---|---|---|---|---|
+//! | idle | `Not` | `None` | empty | nobody |
+//! | one write | `Not` | a write, or a wait | empty | the owner |
+//! | begun | `Spawned` | a write, or a wait | empty | nobody; the owner leaves its waker in `waiter` |
+//! | pumped | `Running` | a write, or a wait | anything | the pump; the owner, likewise |
+//!
+//! 1. *one write* becomes *begun* when more is to be written ([`WriteBehind::poll_append`]), or the owner is dropped.
+//! 2. *begun* becomes *pumped* when the pump is polled. Only now are bytes entrusted to it: it is shielded, so that the end
+//!    of its runtime waits for it, but a task that has not begun is dropped there.
+//! 3. *begun* or *pumped* becomes *idle* when a write has ended and nothing is gathered, or has failed.
+//! 4. *begun* becomes *one write* when the pump is dropped instead, and *pumped* does when nobody waits for a shield any
+//!    more; then the owner goes on with what is gathered, when it is polled.
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::handle::Handle;
 use crate::ops::file::{WriteAt, write_at};
 use crate::ops::socket::{PollReady, poll_ready};
 use crate::ops::{Op, SharedFd, Slice};
-use crate::scope::leaf_fn;
+use crate::scope::{leaf_fn, shield};
 
 /// `POLLOUT` of `poll(2)`.
 const WRITABLE: u32 = 0x004;
+
+/// The most memory that is kept for the next write when there is none.
+const KEPT: usize = 64 * 1024;
 
 /// What is under way.
 enum Stage {
@@ -25,36 +49,58 @@ enum Stage {
 /// Writes on a descriptor, as those of a file or a terminal, in the background and in the order of the calls.
 ///
 /// A write copies its bytes, starts, and has succeeded: the kernel takes them while the caller goes on. One is under way
-/// at a time, so the next call waits for it, and is told its error. [`poll_drain`](Self::poll_drain) waits until the
-/// kernel has everything.
+/// at a time. The next call waits for it ([`poll_drain`](Self::poll_drain), then [`start`](Self::start)), or has its bytes
+/// gathered, to be one write with others when it has ended ([`poll_append`](Self::poll_append)). An error is told by the
+/// call after it.
 ///
-/// A write that is under way when this is dropped goes on, unless the runtime ends.
+/// What was accepted when this is dropped is still written, unless the runtime ends. Where bytes were gathered, the end of
+/// the runtime waits for them, as long as it waits for cleanup.
 ///
 /// # Cancel safety
 ///
 /// Loses nothing: no future owns the bytes.
 pub struct WriteBehind {
-    work: Work,
+    fd: SharedFd,
+    /// From the first write on.
+    work: Option<Shared>,
 }
 
-/// What a task may go on with.
+/// What the owner and the pump share.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Work>>);
+
+/// See the table of the module.
 struct Work {
     fd: SharedFd,
     stage: Option<Stage>,
-    /// Where the write under way goes; `u64::MAX` for the descriptor's own position.
+    /// Where the write under way goes, and after it what is gathered; `u64::MAX` for the descriptor's own position.
     offset: u64,
-    /// What a write has ended with that was done as soon as it was submitted.
+    /// What was accepted since that write began.
+    gathered: Vec<u8>,
+    pump: Pumping,
+    /// Who waits for the pump.
+    waiter: Option<Waker>,
+    /// What a write has ended with that nobody was there to be told.
     failed: Option<io::Error>,
-    /// Bytes of a write that failed, which have not been written.
+    /// Bytes that were accepted and have not been written, as a write failed.
     unwritten: usize,
     /// Memory of the last write, for the next.
     spare: Vec<u8>,
 }
 
+/// Whether the pump goes on with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pumping {
+    Not,
+    /// It may be dropped before it begins, so nothing is entrusted to it yet.
+    Spawned,
+    Running,
+}
+
 impl fmt::Debug for WriteBehind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteBehind")
-            .field("fd", &self.fd())
+            .field("fd", &self.fd)
             .field("is_idle", &self.is_idle())
             .finish_non_exhaustive()
     }
@@ -64,26 +110,25 @@ impl WriteBehind {
     /// Nothing under way.
     #[must_use]
     pub fn new(fd: SharedFd) -> Self {
-        Self {
-            work: Work::new(fd, None, 0),
-        }
+        Self { fd, work: None }
     }
 
     /// The descriptor.
     #[must_use]
     pub fn fd(&self) -> &SharedFd {
-        &self.work.fd
+        &self.fd
     }
 
     /// Whether no write is under way. Only then may one be started.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.work.stage.is_none() && self.work.failed.is_none()
+        (self.work.as_ref()).is_none_or(|work| work.lock().is_idle())
     }
 
-    /// How many bytes the write that has failed last did not write; 0 when asked again.
+    /// How many bytes that were accepted have not been written because of the last failure; 0 when asked again.
     pub fn take_unwritten(&mut self) -> usize {
-        std::mem::take(&mut self.work.unwritten)
+        let work = self.work.as_ref();
+        work.map_or(0, |work| std::mem::take(&mut work.lock().unwritten))
     }
 
     /// Starts to write the first `limit` bytes of `parts`, as if they were one, at `offset`; `u64::MAX` stands for the
@@ -100,81 +145,247 @@ impl WriteBehind {
         limit: usize,
         offset: u64,
     ) -> usize {
-        assert!(self.is_idle(), "one write is under way at a time");
-        let mut bytes = std::mem::take(&mut self.work.spare);
-        bytes.clear();
-        for part in parts {
-            let room = limit - bytes.len();
-            bytes.extend_from_slice(&part[..part.len().min(room)]);
-        }
-        let count = bytes.len();
-        if count > 0 {
-            self.work.offset = offset;
-            self.work.write(Slice::new(bytes, 0));
-            // To the kernel with it; the next call asks what has become of it.
-            self.work.submit(cx);
+        let fd = &self.fd;
+        let work = (self.work).get_or_insert_with(|| Shared::new(fd.clone()));
+        let mut work = work.lock();
+        assert!(work.is_idle(), "one write is under way at a time");
+        let count = gather(&mut work.gathered, parts, limit);
+        work.offset = offset;
+        // To the kernel with it; the next call asks what has become of it.
+        if let Poll::Ready(Err(error)) = work.poll(cx) {
+            work.failed = Some(error);
         }
         count
     }
 
-    /// Polls until the kernel has everything that was started.
+    /// Polls to accept the first `limit` bytes of `parts` to be written behind the write that is under way, where that
+    /// ends, in one write with others that were accepted since. Yields how many bytes that are; `None` when nothing is under
+    /// way. It is pending while there would be more than `most` of them; what is more than that itself is not waited
+    /// for longer than it takes the others to be begun.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`poll_drain`](Self::poll_drain); then nothing was accepted.
+    pub fn poll_append(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+        limit: usize,
+        most: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let Some(shared) = &self.work else {
+            return Poll::Ready(Ok(None));
+        };
+        let mut may_spawn = true;
+        loop {
+            let mut work = shared.lock();
+            match work.pump {
+                Pumping::Not => {
+                    match work.poll(cx) {
+                        Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => {}
+                    }
+                    let handle = Handle::try_current().filter(|_| may_spawn);
+                    let Some(handle) = handle else {
+                        // It has ended, and the operation has the waker.
+                        return Poll::Pending;
+                    };
+                    may_spawn = false;
+                    work.pump = Pumping::Spawned;
+                    drop(work);
+                    // The end of the runtime waits for what a file has accepted.
+                    drop(handle.spawn(shield(shared.pump())));
+                }
+                Pumping::Running if work.has_room(parts, limit, most) => {
+                    return Poll::Ready(Ok(Some(gather(&mut work.gathered, parts, limit))));
+                }
+                Pumping::Spawned | Pumping::Running => {
+                    work.wait(cx);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Polls until the kernel has everything that was accepted.
     ///
     /// # Errors
     ///
     /// Those of `write(2)`, each told once; `WriteZero` when the descriptor takes no more.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.work.poll(cx)
+        match &self.work {
+            Some(work) => work.lock().poll_owned(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
 impl Drop for WriteBehind {
-    /// A task sees to it that what was accepted is written.
+    /// The pump sees to it that what was accepted is written. There is nobody left to be told of an error.
     fn drop(&mut self) {
-        let work = &mut self.work;
-        let Some(stage) = work.stage.take() else {
+        let Some(shared) = &self.work else {
             return;
         };
+        let mut work = shared.lock();
+        if work.pump != Pumping::Not || work.stage.is_none() {
+            return;
+        }
         if let Some(handle) = Handle::try_current() {
-            let mut heir = Work::new(work.fd.clone(), Some(stage), work.offset);
-            // There is nobody left to be told of an error.
-            drop(handle.spawn(leaf_fn(move |cx| heir.poll(cx).map(drop))));
+            work.pump = Pumping::Spawned;
+            drop(work);
+            // The end of the runtime does not wait for it: it may be a pipe that nobody reads.
+            drop(handle.spawn(shared.pump()));
+        }
+    }
+}
+
+/// Adds the first `limit` bytes of `parts`, and yields how many that are.
+fn gather(gathered: &mut Vec<u8>, parts: &[IoSlice<'_>], limit: usize) -> usize {
+    let mut room = limit;
+    for part in parts {
+        let part = &part[..part.len().min(room)];
+        gathered.extend_from_slice(part);
+        room -= part.len();
+    }
+    limit - room
+}
+
+impl Shared {
+    fn new(fd: SharedFd) -> Self {
+        Self(Arc::new(Mutex::new(Work {
+            fd,
+            stage: None,
+            offset: 0,
+            gathered: Vec::new(),
+            pump: Pumping::Not,
+            waiter: None,
+            failed: None,
+            unwritten: 0,
+            spare: Vec::new(),
+        })))
+    }
+
+    /// What is done under the lock leaves nothing half done where it may panic.
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pump, to be spawned without the lock: in a runtime that has ended it is dropped at once. What it begins with is
+    /// to poll, so no completion is missed.
+    fn pump(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut pump = Pump {
+            shared: self.clone(),
+            is_done: false,
+        };
+        leaf_fn(move |cx| pump.poll(cx))
+    }
+}
+
+/// The task that goes on with what was accepted.
+struct Pump {
+    shared: Shared,
+    is_done: bool,
+}
+
+impl Pump {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut work = self.shared.lock();
+        let before = (work.pump, work.gathered.len());
+        work.pump = Pumping::Running;
+        let polled = work.poll(cx);
+        if let Poll::Ready(outcome) = polled {
+            self.is_done = true;
+            work.end_pump(outcome);
+        } else if (work.pump, work.gathered.len()) == before {
+            // There is no more room than there was.
+            return Poll::Pending;
+        }
+        let waiter = work.waiter.take();
+        drop(work);
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+        if self.is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Pump {
+    /// Dropped, as its runtime has ended: whoever has the descriptor goes on, if anybody does.
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let mut work = self.shared.lock();
+        work.pump = Pumping::Not;
+        let waiter = work.waiter.take();
+        drop(work);
+        if let Some(waiter) = waiter {
+            waiter.wake();
         }
     }
 }
 
 impl Work {
-    fn new(fd: SharedFd, stage: Option<Stage>, offset: u64) -> Self {
-        Self {
-            fd,
-            stage,
-            offset,
-            failed: None,
-            unwritten: 0,
-            spare: Vec::new(),
+    fn is_idle(&self) -> bool {
+        self.stage.is_none() && self.failed.is_none() && self.gathered.is_empty()
+    }
+
+    /// As [`poll`](Self::poll), for the owner.
+    fn poll_owned(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pump == Pumping::Not {
+            return self.poll(cx);
         }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    /// Has the pump wake this task.
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.waiter {
+            Some(waiter) => waiter.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Whether the first `limit` bytes of `parts` can be gathered without there being more than `most`.
+    fn has_room(&self, parts: &[IoSlice<'_>], limit: usize, most: usize) -> bool {
+        let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        let there = self.gathered.len();
+        there == 0 || there.saturating_add(wanted.min(limit)) <= most
+    }
+
+    /// The pump has nothing left to do. What it was done with is told to the owner, and much memory is not kept.
+    fn end_pump(&mut self, outcome: io::Result<()>) {
+        self.pump = Pumping::Not;
+        self.failed = outcome.err();
+        self.spare.clear();
+        self.spare.shrink_to(KEPT);
+        self.gathered.shrink_to(KEPT);
     }
 
     fn write(&mut self, rest: Slice<Vec<u8>>) {
         self.stage = Some(Stage::Write(write_at(&self.fd, rest, self.offset)));
     }
 
-    /// The first poll of a write. It is pending, unless another thread is quick.
-    fn submit(&mut self, cx: &mut Context<'_>) {
-        if let Some(Stage::Write(op)) = &mut self.stage
-            && let Poll::Ready((written, rest)) = Pin::new(op).poll(cx)
-        {
-            self.stage = None;
-            self.failed = self.settle(written, rest).err();
-        }
-    }
-
+    /// Polls until everything is written.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
         loop {
             match &mut self.stage {
-                None => return Poll::Ready(Ok(())),
+                None if self.gathered.is_empty() => return Poll::Ready(Ok(())),
+                None => {
+                    self.spare.clear();
+                    let spare = std::mem::take(&mut self.spare);
+                    let bytes = std::mem::replace(&mut self.gathered, spare);
+                    self.write(Slice::new(bytes, 0));
+                }
                 Some(Stage::Write(op)) => {
                     let (written, rest) = ready!(Pin::new(op).poll(cx));
                     self.stage = None;
@@ -219,7 +430,8 @@ impl Work {
     }
 
     fn fail(&mut self, rest: Slice<Vec<u8>>, error: io::Error) -> io::Error {
-        self.unwritten = rest.len();
+        self.unwritten = rest.len() + self.gathered.len();
+        self.gathered.clear();
         self.spare = rest.into_inner();
         error
     }
