@@ -36,7 +36,7 @@ pub(super) struct Clock {
     account: Arc<Account>,
     patience: Patience,
     protocol: Protocol,
-    /// When the first head was to begin.
+    /// When the first bytes could have come.
     began: Instant,
     /// When the first bytes came of the head that is being read.
     head_since: Option<Instant>,
@@ -45,12 +45,17 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(account: Arc<Account>, patience: Patience, protocol: Protocol) -> Self {
+    pub(super) fn new(
+        account: Arc<Account>,
+        patience: Patience,
+        protocol: Protocol,
+        began: Instant,
+    ) -> Self {
         Self {
             account,
             patience,
             protocol,
-            began: Instant::now(),
+            began,
             head_since: None,
             closing_since: None,
             timer: None,

@@ -54,6 +54,15 @@ pub(super) struct Ending {
     token: CancelToken,
 }
 
+/// A connection on which it is known what is spoken.
+struct Open<I, A> {
+    transport: Transport<I>,
+    protocol: Protocol,
+    info: ConnectionInfo<A>,
+    /// When its first bytes could have come: from here on a head takes its time, whatever it begins with.
+    began: Instant,
+}
+
 /// Why a connection ended before a request.
 enum Early {
     TimedOut,
@@ -125,11 +134,11 @@ impl Server {
             tls: None,
         };
         let end = match self.open(Counted::new(stream, opened), info).await {
-            Ok(Some((transport, protocol, info))) => {
-                let info = self.connection_info.then_some(info);
+            Ok(Some(open)) => {
+                let info = self.connection_info.then(|| open.info.clone());
                 let patience = self.patience.body;
                 let service = Tracked::new(service, account.clone(), info, patience);
-                self.converse(transport, protocol, service, &account).await
+                self.converse(open, service, &account).await
             }
             Ok(None) => Ok(()),
             Err(early) => Err(early),
@@ -149,7 +158,7 @@ impl Server {
         &self,
         stream: Counted<I>,
         info: ConnectionInfo<A>,
-    ) -> Result<Option<(Transport<I>, Protocol, ConnectionInfo<A>)>, Early>
+    ) -> Result<Option<Open<I, A>>, Early>
     where
         I: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -162,6 +171,7 @@ impl Server {
             Versions::Http1 => Some(Protocol::Http1),
             Versions::Http2 => Some(Protocol::Http2),
         };
+        let began = Instant::now();
         let mut opening = Opening::default();
         let mut last_chance = None;
         let first = poll_fn(|cx| {
@@ -178,7 +188,12 @@ impl Server {
             Pin::new(chance).poll(cx).map(|()| Err(Early::Closed))
         });
         let first = self.in_time(self.patience.head, false, first).await?;
-        Ok(first.map(|seen| (transport, expected.unwrap_or(seen), info)))
+        Ok(first.map(|seen| Open {
+            transport,
+            protocol: expected.unwrap_or(seen),
+            info,
+            began,
+        }))
     }
 
     #[cfg(feature = "tls")]
@@ -245,8 +260,7 @@ impl Server {
     /// Requests and responses, to the end of the connection.
     async fn converse<I, A, S, R, B>(
         &self,
-        transport: Transport<I>,
-        protocol: Protocol,
+        open: Open<I, A>,
         service: Tracked<S, ConnectionInfo<A>, R>,
         account: &Arc<Account>,
     ) -> Result<(), Early>
@@ -261,6 +275,12 @@ impl Server {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let Open {
+            transport,
+            protocol,
+            began,
+            info: _,
+        } = open;
         let io = Compat::new(transport);
         let mut conversation = pin!(match protocol {
             Protocol::Http1 => Conversation::Http1 {
@@ -271,7 +291,7 @@ impl Server {
                     .serve_connection(io, Streams::new(service, account.clone())),
             },
         });
-        let mut clock = Clock::new(account.clone(), self.patience, protocol);
+        let mut clock = Clock::new(account.clone(), self.patience, protocol, began);
         let mut notice = Notice::default();
         let mut shutdown = pin!(self.ending.token.cancelled());
         poll_fn(|cx| {

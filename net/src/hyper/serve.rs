@@ -161,8 +161,9 @@ impl<L, S, R> Serve<L, S, R> {
     }
 
     /// How long the head of a request of HTTP/1 may take from its first byte to its last, and at the beginning of a
-    /// connection from there: who is slower is closed. It is also how long the first bytes of HTTP/2 may take. Default: 30
-    /// seconds.
+    /// connection from there: who is slower is closed. It is also how long the first bytes of HTTP/2 may take, from the
+    /// beginning of the connection, as the time that it may be [idle](Self::idle_timeout) is counted until its first request.
+    /// Default: 30 seconds.
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.patience.head = timeout.into();
         self

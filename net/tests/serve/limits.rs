@@ -80,6 +80,59 @@ fn slow_heads() {
     });
 }
 
+/// Bytes that might become the preface of HTTP/2 are a part of the head: the time begins with the connection, not anew
+/// when it is known what is spoken. Control, tried: a clock that begins with the conversation.
+#[test]
+fn a_slow_preface_counts_once() {
+    run(async {
+        let limit = Duration::from_secs(1);
+        let server = start(|server| server.header_read_timeout(limit).idle_timeout(limit)).await;
+        let (before, after) = (limit - limit / 10, limit + limit / 2);
+        // It takes four fifths of the time, and then is none, or is one.
+        let cases = [
+            ["PRI ", "* HT", "TP/", "1.1\r\nA: "],
+            [
+                "PRI * ",
+                "HTTP/2.0\r",
+                "\n\r\nSM\r\n\r",
+                "\n\0\0\0\x04\0\0\0\0\0",
+            ],
+        ];
+        for [first, second, third, last] in cases {
+            let mut client = server.connect().await;
+            let began = Instant::now();
+            for piece in [first, second, third] {
+                millis(266).await;
+                client.send(piece).await;
+            }
+            client.send(last).await;
+            let mut frames = Vec::new();
+            while let Ok(Some(bytes)) = client.stream.recv().await {
+                frames.extend_from_slice(&bytes);
+                // With HTTP/2 it is told so: GOAWAY.
+                if has_frame(&frames, 7) {
+                    break;
+                }
+            }
+            let closed = began.elapsed();
+            assert!((before..after).contains(&closed), "{last:?}: {closed:?}");
+        }
+        server.stop().await;
+    });
+}
+
+/// Whether there is a frame of this kind among whole ones of HTTP/2.
+fn has_frame(mut frames: &[u8], kind: u8) -> bool {
+    while let [a, b, c, this, ..] = *frames {
+        let length = 9 + u32::from_be_bytes([0, a, b, c]) as usize;
+        if this == kind {
+            return true;
+        }
+        frames = frames.get(length..).unwrap_or_default();
+    }
+    false
+}
+
 /// A slow service, and a slow body, are no slow head.
 #[test]
 fn slow_services_are_left_alone() {
