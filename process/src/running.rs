@@ -47,7 +47,8 @@ impl Running {
             }
             match &self.pidfd {
                 Some(pidfd) if !told => {
-                    ops::poll_ready(pidfd, ENDED).await?;
+                    // If that fails, it is looked after in pauses: the process is there all the same.
+                    drop(ops::poll_ready(pidfd, ENDED).await);
                     told = true;
                 }
                 // Told and not there: a debugger may have it for a while.
@@ -77,10 +78,27 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
     use std::process::Command;
     use std::time::Instant;
 
     use super::*;
+
+    /// Control, tried: an error of the poll is one of `wait`.
+    #[test]
+    fn a_process_whose_pidfd_cannot_be_polled_is_waited_for_all_the_same() {
+        // `O_PATH`: nothing can be done with it.
+        let mut options = std::fs::File::options();
+        let path = options.read(true).custom_flags(0x20_0000).open("/");
+        let child = Command::new("sleep").arg("0.1").spawn();
+        let mut running = Running {
+            child: child.expect("sleep"),
+            pidfd: Some(SharedFd::new(path.expect("it is there").into())),
+        };
+        heist_runtime::block_on(async {
+            assert!(running.wait().await.expect("its status").success());
+        });
+    }
 
     /// Where a sandbox has no pidfds.
     #[test]
