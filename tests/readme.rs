@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Control: rename a test that the table names, or the file it is in.
+/// Controls, tried: rename a test that the table names, or the file it is in; a *yes* without a name.
 #[test]
 fn each_test_that_the_readme_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
