@@ -32,8 +32,8 @@ const LIMIT: usize = 64 * 1024;
 /// ([`set_max_buf_size`](Self::set_max_buf_size)). What comes meanwhile is gathered, up to four times that, and is the next
 /// write, so small ones cost little more than their copy. An error is told by a later call, `flush` at the latest. `flush` waits
 /// until the kernel has everything, [`sync_all`](Self::sync_all) until the disk has. A write that is flushed alone is a round trip
-/// to a thread of the kernel's on most file systems. A file that is dropped still writes what it has accepted. The end of
-/// the runtime waits for that only as it does for cleanup, and tells nobody of errors: flush it.
+/// to a thread of the kernel's on most file systems. A file that is dropped still writes what it has accepted, unless
+/// the runtime ends: that waits for what was gathered, as long as it does for cleanup, but may lose the last write. Flush it.
 ///
 /// # Position
 ///
