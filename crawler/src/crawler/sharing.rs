@@ -51,6 +51,7 @@ impl Crawler {
     )]
     pub(crate) fn join(&mut self, membership: Membership) {
         self.member = Some(Box::new(Member::new(membership)));
+        self.hosts.remember_all();
     }
 
     /// Begins, if it has not.

@@ -1,7 +1,7 @@
 //! A queue for each host and depth, in memory as far as it fits, the rest on the disk.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
@@ -35,7 +35,7 @@ const REFILL: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct QueueFrontier {
-    hosts: HashMap<Box<str>, BTreeMap<u32, Queue>>,
+    hosts: HashMap<Box<str>, Queues>,
     seen: Seen,
     key: RandomState,
     waiting: usize,
@@ -46,12 +46,54 @@ pub struct QueueFrontier {
     spool: Option<Spool>,
 }
 
-/// First in, first out: the older end is in memory.
+/// The queues of a host, by their depth. Most hosts have one, and in a wide crawl there are millions of hosts, so it is
+/// no tree, whose smallest node has room for eleven.
 #[derive(Debug, Default)]
+struct Queues(VecDeque<Queue>);
+
+impl Queues {
+    /// The queue of this depth, which is mostly the last one.
+    fn of(&mut self, depth: u32) -> &mut Queue {
+        let place = self.0.partition_point(|queue| queue.depth < depth);
+        if self.0.get(place).is_none_or(|queue| queue.depth != depth) {
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
+            self.0.insert(place, Queue::new(depth));
+        }
+        &mut self.0[place]
+    }
+}
+
+/// First in, first out: the older end is in memory.
+#[derive(Debug)]
 struct Queue {
+    depth: u32,
     head: VecDeque<Job>,
     /// Where the younger jobs are on the disk.
     tail: VecDeque<u64>,
+}
+
+impl Queue {
+    fn new(depth: u32) -> Self {
+        Self {
+            depth,
+            head: VecDeque::new(),
+            tail: VecDeque::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.tail.is_empty()
+    }
+}
+
+/// Puts `item` at the end. The first one gets no room for others.
+fn push<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.capacity() == 0 {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(item);
 }
 
 impl QueueFrontier {
@@ -121,23 +163,24 @@ impl Frontier for QueueFrontier {
         }
         // Looked up twice for a new host only: that needs its name as a key of its own.
         if !self.hosts.contains_key(job.url.origin()) {
-            self.hosts.insert(job.url.origin().into(), BTreeMap::new());
+            self.hosts
+                .insert(job.url.origin().into(), Queues::default());
         }
         let host = self
             .hosts
             .get_mut(job.url.origin())
             .expect("it has just been put there");
-        let queue = host.entry(job.depth).or_default();
+        let queue = host.of(job.depth);
         // What is younger than something on the disk goes there too, or it would come out before that.
         if queue.tail.is_empty() && self.in_memory < self.most_in_memory {
-            queue.head.push_back(job);
+            push(&mut queue.head, job);
             self.in_memory += 1;
         } else {
             let spool = match &mut self.spool {
                 Some(spool) => spool,
                 none => none.insert(Spool::create(&self.folder)?),
             };
-            queue.tail.push_back(spool.put(&job)?);
+            push(&mut queue.tail, spool.put(&job)?);
         }
         self.waiting += 1;
         Ok(Offer::Queued)
@@ -152,10 +195,9 @@ impl Frontier for QueueFrontier {
         let Some(host) = self.hosts.get_mut(origin) else {
             return Ok(None);
         };
-        let Some(mut entry) = host.first_entry().filter(|entry| *entry.key() <= deepest) else {
+        let Some(queue) = host.0.front_mut().filter(|queue| queue.depth <= deepest) else {
             return Ok(None);
         };
-        let queue = entry.get_mut();
         if queue.head.is_empty()
             && let Some(spool) = &mut self.spool
         {
@@ -168,9 +210,9 @@ impl Frontier for QueueFrontier {
         }
         let job = queue.head.pop_front();
         // A queue is dropped when it is empty, so a burst of links does not hold its memory.
-        if queue.head.is_empty() && queue.tail.is_empty() {
-            entry.remove();
-            if host.is_empty() {
+        if queue.is_empty() {
+            host.0.pop_front();
+            if host.0.is_empty() {
                 self.hosts.remove(origin);
             }
         }
@@ -190,9 +232,9 @@ impl Frontier for QueueFrontier {
     }
 
     fn origins(&self) -> Vec<(String, usize)> {
-        let count = |queues: &BTreeMap<u32, Queue>| -> usize {
+        let count = |queues: &Queues| -> usize {
+            let queues = queues.0.iter();
             queues
-                .values()
                 .map(|queue| queue.head.len() + queue.tail.len())
                 .sum()
         };
@@ -246,7 +288,7 @@ mod tests {
         }
     }
 
-    /// The negative control is to let `offer` fill the memory while older jobs are on the disk.
+    /// The negative control, tried, is to let `offer` fill the memory while older jobs are on the disk.
     #[test]
     fn the_order_holds_while_pages_come_and_go() {
         let mut frontier = QueueFrontier::new().in_memory(10);
@@ -299,7 +341,7 @@ mod tests {
         assert!(frontier.is_empty());
     }
 
-    /// The negative control is to read as many jobs as there are to a batch, whatever there is in memory.
+    /// The negative control, tried, is to read as many jobs as there are to a batch, whatever there is in memory.
     #[test]
     fn pages_of_many_hosts_that_come_back_from_the_disk_keep_to_the_memory() {
         let mut frontier = QueueFrontier::new().in_memory(300);

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::random::numbers;
 
-    /// The negative control: let `read` give up after the smallest window.
+    /// The negative control, tried: let `read` give up after the smallest window.
     #[test]
     fn lines_of_any_length_come_back_in_any_order() {
         let mut next = numbers();
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// What is far apart is read line by line. The negative control: a window of `WINDOW.1` always, as it once was,
+    /// What is far apart is read line by line. The negative control, tried: a window of `WINDOW.1` always, as it once was,
     /// with which every page of `tests/memory.rs` that comes out costs 64 KiB.
     #[test]
     fn the_window_is_as_large_as_what_is_asked_for_next() {

@@ -32,6 +32,8 @@ pub(super) struct Host {
     pub(super) next_at: Instant,
     /// Whether it is in the heap, or waits at its address.
     pub(super) queued: bool,
+    /// Bytes that its rules take.
+    pub(super) rules_memory: usize,
     crawl_delay: Duration,
     pub(super) backoff: Duration,
     /// Until when being busy is no news.
@@ -87,6 +89,7 @@ impl Host {
             pages: 0,
             next_at: now,
             queued: false,
+            rules_memory: 0,
             crawl_delay: Duration::ZERO,
             backoff: Duration::ZERO,
             busy_until: now,
@@ -110,6 +113,13 @@ impl Host {
 
     pub(super) fn has_work(&self) -> bool {
         self.waiting > 0 || !self.again.is_empty()
+    }
+
+    /// Whether nobody misses it who asks for it anew.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        let quiet = !self.has_work() && self.active == 0 && !self.queued;
+        let sound = self.failures == 0 && self.backoff.is_zero() && self.next_at <= now;
+        quiet && sound && !matches!(self.stage, Stage::Asking | Stage::Closed)
     }
 
     /// Whether one more request may be under way.

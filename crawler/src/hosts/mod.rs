@@ -5,10 +5,12 @@
 //! | `politeness` | what a host may be asked, and how often |
 //! | `host` | what is known about one host |
 //! | `turns` | the heap of all of them |
+//! | `memory` | what is kept of hosts when there are many |
 
 mod politeness;
 mod host;
 mod turns;
+mod memory;
 
 pub use self::politeness::Politeness;
 

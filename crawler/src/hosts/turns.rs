@@ -19,7 +19,7 @@ use crate::Job;
 
 /// A host, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct HostId(usize);
+pub(crate) struct HostId(pub(super) usize);
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -40,21 +40,28 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Hosts {
     politeness: Politeness,
-    most_pages: u64,
-    by_origin: HashMap<Arc<str>, HostId>,
-    hosts: Vec<Host>,
+    pub(super) most_pages: u64,
+    pub(super) by_origin: HashMap<Arc<str>, HostId>,
+    pub(super) hosts: Vec<Host>,
     heap: BinaryHeap<Reverse<(Instant, u64, HostId)>>,
     /// The next place among hosts of the same time.
     place: u64,
-    addresses: HashMap<IpAddr, Gate>,
+    pub(super) addresses: HashMap<IpAddr, Gate>,
+    /// Bytes that the rules of all hosts take.
+    pub(super) rules_memory: usize,
+    pub(super) most_rules: usize,
+    /// Hosts up to which all are remembered.
+    pub(super) known: usize,
+    /// The host that was looked at last for one to forget.
+    pub(super) hand: usize,
 }
 
 /// An address that several hosts may share.
 #[derive(Debug)]
-struct Gate {
-    active: usize,
-    next_at: Instant,
-    waiting: VecDeque<HostId>,
+pub(super) struct Gate {
+    pub(super) active: usize,
+    pub(super) next_at: Instant,
+    pub(super) waiting: VecDeque<HostId>,
 }
 
 impl Hosts {
@@ -67,20 +74,36 @@ impl Hosts {
             heap: BinaryHeap::new(),
             place: 0,
             addresses: HashMap::new(),
+            rules_memory: 0,
+            most_rules: super::memory::RULES,
+            known: super::memory::KNOWN,
+            hand: 0,
         }
     }
 
-    /// The number of an origin, a new one if it was never heard of.
+    /// The number of an origin, a new one if it was never heard of, or forgotten.
+    ///
+    /// The number is good until this is asked for that of another origin, and as long as the host has work or something
+    /// is being asked of it.
     pub(crate) fn id(&mut self, origin: &str) -> HostId {
         if let Some(&id) = self.by_origin.get(origin) {
             return id;
         }
-        let id = HostId(self.hosts.len());
         let name: Arc<str> = origin.into();
         let url = Url::parse(origin).expect("the origin of an address is one itself");
         let manners = self.politeness.manners(&url);
-        self.hosts
-            .push(Host::new(Arc::clone(&name), manners, Instant::now()));
+        let now = Instant::now();
+        let host = Host::new(Arc::clone(&name), manners, now);
+        let id = match self.forget_one(now) {
+            Some(id) => {
+                self.hosts[id.0] = host;
+                id
+            }
+            None => {
+                self.hosts.push(host);
+                HostId(self.hosts.len() - 1)
+            }
+        };
         self.by_origin.insert(name, id);
         id
     }
@@ -215,6 +238,7 @@ impl Hosts {
 
     /// Takes the host out for good, and gives back the pages that were to be asked for again.
     pub(crate) fn close(&mut self, id: HostId) -> VecDeque<Job> {
+        self.set_rules_memory(id, 0);
         let host = self.host_mut(id);
         host.stage = Stage::Closed;
         host.waiting = 0;
@@ -236,6 +260,7 @@ impl Hosts {
     }
 
     pub(crate) fn learnt(&mut self, id: HostId, rules: Rules, now: Instant) {
+        let rules = self.fit(id, rules);
         let most = self.politeness.most_crawl_delay;
         self.host_mut(id).learn(Arc::new(rules), most, now);
         self.enqueue(id);
@@ -363,11 +388,11 @@ impl Hosts {
         self.place += 1;
     }
 
-    fn host(&self, id: HostId) -> &Host {
+    pub(super) fn host(&self, id: HostId) -> &Host {
         &self.hosts[id.0]
     }
 
-    fn host_mut(&mut self, id: HostId) -> &mut Host {
+    pub(super) fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0]
     }
 }
@@ -377,7 +402,7 @@ mod tests {
     use super::*;
     use crate::Robots;
 
-    /// Its rules are asked for once a day, also while pages are under way that fail. The negative control: let
+    /// Its rules are asked for once a day, also while pages are under way that fail. The negative control, tried: let
     /// `learn` open whatever host there is.
     #[test]
     fn a_host_that_was_given_up_while_it_was_asked_stays_so() {

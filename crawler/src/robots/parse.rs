@@ -1,8 +1,10 @@
 //! A `robots.txt`, from bytes to the rules for one crawler.
 
+use std::cmp::Reverse;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::pattern::Pattern;
+use super::pattern::{STEPS, matches, spell};
 
 /// Bytes of a file that are read. More are ignored; [RFC 9309, section 2.5] asks for this many at least.
 ///
@@ -23,15 +25,18 @@ pub const MAX_ROBOTS: usize = 500 << 10;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robots {
+    /// The patterns of the rules, one behind the other: they are kept for each host, and may be many thousands.
+    patterns: Box<str>,
     /// The longest pattern first, and of equally long ones those that allow: the first that matches decides.
-    rules: Vec<Rule>,
+    rules: Box<[Rule]>,
     crawl_delay: Option<Duration>,
     sitemaps: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rule {
-    pattern: Pattern,
+    /// Where its pattern ends. It begins where that of the rule before it ends.
+    end: u32,
     allow: bool,
 }
 
@@ -39,7 +44,8 @@ struct Rule {
 #[derive(Debug, Default)]
 struct Group {
     named: bool,
-    rules: Vec<Rule>,
+    /// Patterns, and whether they allow.
+    rules: Vec<(Rc<str>, bool)>,
     crawl_delay: Option<Duration>,
 }
 
@@ -47,25 +53,34 @@ impl Robots {
     /// Everything is allowed: what a site without a `robots.txt` says.
     #[must_use]
     pub fn allow_all() -> Self {
-        Self {
-            rules: Vec::new(),
-            crawl_delay: None,
-            sitemaps: Vec::new(),
-        }
+        Self::new(&[], None, Vec::new())
     }
 
     /// Nothing is allowed: what a site says whose `robots.txt` cannot be had.
     #[must_use]
     pub fn disallow_all() -> Self {
+        Self::new(&[("/".into(), false)], None, Vec::new())
+    }
+
+    /// Of rules in the order in which they decide.
+    fn new(
+        rules: &[(Rc<str>, bool)],
+        crawl_delay: Option<Duration>,
+        sitemaps: Vec<String>,
+    ) -> Self {
+        let mut patterns = String::with_capacity(rules.iter().map(|(text, _)| text.len()).sum());
+        let place = |(text, allow): &(Rc<str>, bool)| {
+            patterns.push_str(text);
+            // A file has half a megabyte, of which a byte is nine at most when it is spelled out.
+            let end = u32::try_from(patterns.len()).unwrap_or(u32::MAX);
+            let allow = *allow;
+            Rule { end, allow }
+        };
         Self {
-            rules: Pattern::new("/")
-                .map(|pattern| Rule {
-                    pattern,
-                    allow: false,
-                })
-                .into_iter()
-                .collect(),
-            ..Self::allow_all()
+            rules: rules.iter().map(place).collect(),
+            patterns: patterns.into_boxed_str(),
+            crawl_delay,
+            sitemaps,
         }
     }
 
@@ -101,13 +116,12 @@ impl Robots {
             };
             if let Some(allow) = rule {
                 naming = false;
-                let Some(pattern) = Pattern::new(value) else {
+                let Some(pattern) = spell(value).map(Rc::from) else {
                     continue;
                 };
                 for (group, named) in [(&mut ours, for_us), (&mut others, for_all)] {
                     if named {
-                        let pattern = pattern.clone();
-                        group.rules.push(Rule { pattern, allow });
+                        group.rules.push((Rc::clone(&pattern), allow));
                     }
                 }
             } else if key.eq_ignore_ascii_case("crawl-delay") {
@@ -123,21 +137,31 @@ impl Robots {
             }
         }
         let mut group = if ours.named { ours } else { others };
-        group
-            .rules
-            .sort_by_key(|rule| (std::cmp::Reverse(rule.pattern.length()), !rule.allow));
-        Self {
-            rules: group.rules,
-            crawl_delay: group.crawl_delay,
-            sitemaps,
-        }
+        let order = |(pattern, allow): &(Rc<str>, bool)| {
+            let length = Reverse(pattern.len());
+            (length, !allow, Rc::clone(pattern))
+        };
+        group.rules.sort_by_cached_key(order);
+        group.rules.dedup();
+        Self::new(&group.rules, group.crawl_delay, sitemaps)
     }
 
     /// Whether an address may be fetched. `path` is its path with the query, as in a request.
+    ///
+    /// Nothing is allowed that cannot be decided in a millisecond or so: by a file of tens of thousands of patterns with
+    /// stars, that is, which somebody has made to keep crawlers busy.
     #[must_use]
     pub fn allows(&self, path: &str) -> bool {
-        let rule = self.rules.iter().find(|rule| rule.pattern.matches(path));
-        rule.is_none_or(|rule| rule.allow) || path == "/robots.txt"
+        let (mut begin, mut steps) = (0, STEPS);
+        for &Rule { end, allow } in &self.rules {
+            let end = end as usize;
+            match matches(&self.patterns[begin..end], path, &mut steps) {
+                Some(false) => begin = end,
+                Some(true) => return allow || path == "/robots.txt",
+                None => return path == "/robots.txt",
+            }
+        }
+        true
     }
 
     /// The time that the site wants between two requests. It is no part of the RFC, and may be anything: cap it.
@@ -150,6 +174,16 @@ impl Robots {
     #[must_use]
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps
+    }
+
+    /// Drops the sitemaps, which are of no use any more when they were read.
+    pub(crate) fn forget_sitemaps(&mut self) {
+        self.sitemaps = Vec::new();
+    }
+
+    /// Bytes of memory that the rules take.
+    pub(crate) fn memory(&self) -> usize {
+        self.patterns.len() + size_of_val(&*self.rules)
     }
 }
 
@@ -263,6 +297,27 @@ mod tests {
         assert!(!Robots::parse(&file, "x").allows("/last"));
         file.extend_from_slice(b"\ndisallow: /beyond\n");
         assert!(Robots::parse(&file, "x").allows("/beyond"));
+    }
+
+    /// As many patterns with a star as there can be, and the longest address. The negative control, tried: `usize::MAX` steps.
+    #[test]
+    fn a_hostile_file_costs_little() {
+        let many = |count: usize, line: fn(usize) -> String| -> Robots {
+            let file: String = (0..count).map(line).collect();
+            Robots::parse(format!("user-agent: *\n{file}").as_bytes(), "x")
+        };
+        let robots = many(MAX_ROBOTS / 14, |nth| format!("allow:*b{nth:05}\n"));
+        assert!(robots.rules.len() > 30_000 && robots.patterns.len() < MAX_ROBOTS);
+        let longest = format!("/{}", "a".repeat(crate::MAX_URL_LENGTH - 1));
+        assert!(!robots.allows(&longest), "what takes too long is refused");
+        assert!(robots.allows("/robots.txt") && robots.allows("/b00000"));
+        // Addresses and files as they are, and larger, are decided.
+        let robots = many(4000, |nth| format!("disallow: /*?sort={nth}\n"));
+        let path = format!("/{}", "a".repeat(800));
+        assert!(robots.allows(&path) && !robots.allows(&format!("{path}?sort=3999")));
+        // What is said again and again is said once.
+        let robots = many(40_000, |_| "disallow:*b\n".to_owned());
+        assert_eq!(robots.rules.len(), 1);
     }
 
     #[test]
