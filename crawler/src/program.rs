@@ -396,12 +396,17 @@ async fn crawl(
     // Figures cost little, but a crawl that shows them to nobody need not gather them.
     let counting = args.report.is_some() || progress.every().is_some();
     let started = Instant::now();
-    let mut fault = None;
+    let (mut fault, mut first_failure) = (None, None);
     while let Some(record) = next(&mut crawl, &mut progress, statistics, &notices).await {
         if args.verbose
             && let Some(failure) = &record.error
         {
             progress.say(&format!("heist-crawl: {}: {failure}", record.url));
+        }
+        if first_failure.is_none()
+            && let Some(failure) = &record.error
+        {
+            first_failure = Some(format!("{}: {failure}", record.url));
         }
         if counting {
             statistics.add(&record, started.elapsed());
@@ -424,8 +429,12 @@ async fn crawl(
         return Err(format!("the crawl cannot go on: {fault}"));
     }
     let summary = crawl.summary().clone();
-    let nothing = u8::from(crawl.succeeded_by_all() == 0);
-    Ok((summary, interrupt.exit_status().unwrap_or(nothing)))
+    let nothing = crawl.succeeded_by_all() == 0;
+    let interrupted = interrupt.exit_status();
+    if let (true, None, Some(failure)) = (nothing, interrupted, first_failure) {
+        eprintln!("heist-crawl: nothing could be fetched: {failure}");
+    }
+    Ok((summary, interrupted.unwrap_or(nothing.into())))
 }
 
 /// Puts a record into the output. A page of a shared frontier is done when the next record is asked for, so its line

@@ -8,8 +8,8 @@ use console::{Term, truncate_str};
 use crate::summary::Size;
 use crate::{Crawler, Statistics};
 
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(2);
+/// Time between two plain lines: for whoever wants to hear more, and for a log.
+const LINE_EVERY: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
 /// Time between two pictures.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -20,7 +20,7 @@ const RATE_OVER: Duration = Duration::from_secs(2);
 /// Hosts on the display.
 const HOSTS: usize = 3;
 
-/// Shows the state of a crawl: some lines that stay in place on a terminal; plain lines elsewhere, if wanted.
+/// Shows the state of a crawl: some lines that stay in place on a terminal; plain lines now and then elsewhere.
 #[derive(Debug)]
 pub struct Progress {
     face: Face,
@@ -34,22 +34,21 @@ pub struct Progress {
 enum Face {
     /// With the lines that are on the screen.
     Screen(Term, usize),
-    Lines,
+    /// One after so much time.
+    Lines(Duration),
     Silent,
 }
 
 impl Progress {
-    /// Chooses the display for standard error. Without a terminal nothing is shown unless
-    /// `verbose`: a log file gains little from it. A terminal that cannot move its cursor is none.
+    /// Chooses the display for standard error. Without a terminal there is a line every ten seconds, or every two when
+    /// it is to be `verbose`. A terminal that cannot move its cursor is none.
     #[must_use]
     pub fn for_stderr(verbose: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|name| name == "dumb");
         let face = if io::stderr().is_terminal() && !dumb {
             Face::Screen(Term::buffered_stderr(), 0)
-        } else if verbose {
-            Face::Lines
         } else {
-            Face::Silent
+            Face::Lines(LINE_EVERY[usize::from(!verbose)])
         };
         Self::new(face)
     }
@@ -75,7 +74,7 @@ impl Progress {
     pub fn every(&self) -> Option<Duration> {
         match self.face {
             Face::Screen(..) => Some(DRAW_EVERY),
-            Face::Lines => Some(LINE_EVERY),
+            Face::Lines(every) => Some(every),
             Face::Silent => None,
         }
     }
@@ -100,7 +99,7 @@ impl Progress {
                 // A terminal that is gone is no failure of the crawl.
                 let _ = draw(term, lines, &picture);
             }
-            Face::Lines => eprintln!("heist-crawl: {}", status(crawl, rates.0)),
+            Face::Lines(_) => eprintln!("heist-crawl: {}", status(crawl, rates.0)),
             Face::Silent => {}
         }
     }

@@ -139,10 +139,12 @@ fn help_and_version_exit_with_0() {
 }
 
 #[test]
-fn nothing_fetched_exits_with_1() {
+fn nothing_fetched_exits_with_1_and_says_why() {
     let refused = format!("http://{}/", closed_port());
-    let output = run(&[&refused, "--output", "-"]);
+    let output = run(&[&refused, "--quiet", "--output", "-"]);
     assert_eq!(output.status.code(), Some(1));
+    let why = format!("heist-crawl: nothing could be fetched: {refused}: connect: ");
+    assert!(text(&output.stderr).starts_with(&why), "{output:?}");
     let records = records(&output.stdout);
     assert_eq!(records.len(), 1);
     assert!(
@@ -343,8 +345,19 @@ fn a_terminal_gets_a_display_that_stays_in_place() {
     assert_eq!(String::from_utf8_lossy(&quiet.stdout), "");
 }
 
+/// A log of a long crawl says how it goes. The negative control, tried: the display for nobody in place of the one for a pipe.
 #[test]
-fn a_pipe_gets_plain_lines_if_it_wants_them() {
+fn a_pipe_gets_a_plain_line_now_and_then() {
+    let output = run(&["--pages", "230", "--delay-ms", "50", "--concurrency", "1"]);
+    let lines = text(&output.stderr);
+    assert!(
+        (1..=2).contains(&lines.lines().count()) && lines.contains(" in flight, "),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_pipe_gets_more_plain_lines_if_it_wants_them() {
     let output = run(&[
         "--pages",
         "3000",

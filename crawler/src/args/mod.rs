@@ -301,7 +301,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Say more on standard error: failed pages, and progress when it is no terminal
+    /// Say more on standard error: failed pages, and progress more often when it is no terminal
     #[arg(long, short, conflicts_with = "quiet", help_heading = "Output")]
     pub verbose: bool,
 
