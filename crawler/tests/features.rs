@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use common::log_server::{LogServer, kept, kept_page};
 use common::{crawl, find, paths};
-use heist::net::http::Proxy;
 use heist::net::http::cookie::Jar;
+use heist::net::http::{Client, Proxy};
 use heist_crawler::{
     Crawler, CrawlerBuilder, End, Failure, FailureKind, Page, Politeness, Reach, Store,
     StoreFuture, WarcStore,
@@ -45,6 +45,31 @@ fn patterns_choose_among_links_and_spare_the_seeds() {
         .unwrap();
     assert_eq!(paths(&crawl(builder).0), ["", "docs/a", "docs/d"]);
     assert!(Crawler::builder().include("(").is_err());
+}
+
+/// The negative control, tried: begin with `Client::builder()` whatever was given.
+#[test]
+fn a_client_that_was_given_is_what_pages_are_asked_for_with() {
+    let server = LogServer::start(|_, _| kept("200 OK", "X-A: 1\r\nX-B: 2\r\n", ""));
+    let own = |headers: usize| {
+        let headers_of_all = [("x-client".parse().unwrap(), "1".parse().unwrap())];
+        let client = Client::builder()
+            .user_agent("not-this/1")
+            .default_headers(headers_of_all.into_iter().collect())
+            .max_headers(headers);
+        crawl(
+            seed(&server)
+                .client(client)
+                .user_agent("mine/1")
+                .header("x-team".parse().unwrap(), "search".parse().unwrap()),
+        )
+    };
+    assert_eq!(own(50).1.failed(), 0);
+    let head = server.visits()[0].head.to_ascii_lowercase();
+    for line in ["x-client: 1", "x-team: search", "user-agent: mine/1"] {
+        assert!(head.contains(line), "{head}");
+    }
+    assert_eq!(own(1).1.failed(), 1);
 }
 
 #[test]

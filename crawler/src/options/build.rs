@@ -125,22 +125,26 @@ impl CrawlerBuilder {
 
     /// The client, and what is around it.
     fn wire(&mut self) -> Result<Wire, BuildError> {
-        let wire = Wire::new(self.client()?);
+        let wire = Wire::new(self.make_client()?);
         #[cfg(feature = "tower")]
         let wire = wire.layered(std::mem::take(&mut self.layers));
         Ok(wire)
     }
 
-    fn client(&self) -> Result<Client, BuildError> {
-        let mut client = Client::builder()
+    fn make_client(&mut self) -> Result<Client, BuildError> {
+        let client = self.client.take();
+        let mut client = client
+            .unwrap_or_else(Client::builder)
             .user_agent(&self.user_agent)
             .default_headers(self.headers.clone())
             .timeout(self.timeout)
             // A connection for every fetch stays open between two pages.
             .pool_max_idle(self.limits.concurrency)
-            .block_private_addresses(self.public_only)
             // A redirect is a page of its own here: it has a record and counts once.
             .redirect(Policy::none());
+        if self.public_only {
+            client = client.block_private_addresses(true);
+        }
         if !self.compression {
             client = uncompressed(client);
         }

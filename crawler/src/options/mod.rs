@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heist::net::http::Proxy;
 use heist::net::http::cookie::Jar;
+use heist::net::http::{ClientBuilder, Proxy};
 #[cfg(feature = "tower")]
 use heist::net::http::{Request, Response};
 use http::header::AUTHORIZATION;
@@ -60,6 +60,7 @@ pub struct CrawlerBuilder {
     bytes: u64,
     max_body: u64,
     timeout: Duration,
+    client: Option<ClientBuilder>,
     user_agent: String,
     headers: HeaderMap,
     cookies: Option<Arc<Jar>>,
@@ -97,6 +98,7 @@ impl CrawlerBuilder {
             bytes: u64::MAX,
             max_body: 64 << 20,
             timeout: Duration::from_secs(30),
+            client: None,
             user_agent: USER_AGENT.to_owned(),
             headers: HeaderMap::new(),
             cookies: None,
@@ -242,6 +244,14 @@ impl CrawlerBuilder {
     /// Keeps the cookies of responses in `jar`, and sends those that are in it. By default there are none.
     pub fn cookies(mut self, jar: Arc<Jar>) -> Self {
         self.cookies = Some(jar);
+        self
+    }
+
+    /// What pages are asked for with: certificates to trust, time-outs of the parts of a request, limits of connections, and
+    /// whatever else there is to say to a client. What is said here to the crawl comes on top of it, and redirects are
+    /// pages of their own whatever it says.
+    pub fn client(mut self, client: ClientBuilder) -> Self {
+        self.client = Some(client);
         self
     }
 
