@@ -7,6 +7,8 @@ const HEIGHT: f64 = 200.0;
 /// Room for the numbers at the left and below.
 const LEFT: f64 = 64.0;
 const BELOW: f64 = 24.0;
+/// The width of a letter, at most on average.
+const LETTER: f64 = 8.0;
 
 /// One bar: what it is, and how high.
 pub(super) struct Bar {
@@ -33,7 +35,14 @@ pub(super) fn bars(title: &str, bars: &[Bar]) -> String {
             super::html::escape(&bar.title),
         );
         if nth % every == 0 {
-            label(&mut svg, x + step / 2.0, "middle", &bar.label);
+            // What has no room on the right of its bar ends where the chart does.
+            let middle = x + step / 2.0;
+            let half = bar.label.chars().count() as f64 * LETTER / 2.0;
+            if middle + half > WIDTH {
+                label(&mut svg, WIDTH, "end", &bar.label);
+            } else {
+                label(&mut svg, middle, "middle", &bar.label);
+            }
         }
     }
     svg + "</svg>"
@@ -141,6 +150,18 @@ mod tests {
                 );
             }
         }
+        // Seventeen narrow bars, of which every other one and the last have labels. None is cut off. The negative
+        // control: the middle of the bar for all of them.
+        let narrow = (0..17).map(|nth| Bar {
+            label: format!("{nth}00 ms"),
+            value: 1.0,
+            title: String::new(),
+        });
+        let svg = bars("t", &narrow.collect::<Vec<_>>());
+        assert!(
+            svg.contains("x=\"640.0\" y=\"216\" text-anchor=\"end\">1600 ms<"),
+            "{svg}"
+        );
         assert_eq!(number(1234.0), "1234");
         assert_eq!(number(12_345.0), "12 k");
         assert_eq!(number(0.256), "0.26");
