@@ -101,7 +101,7 @@ mod tests {
         );
     }
 
-    /// The negative control: leave out all that is false.
+    /// The negative control, tried: leave out all that is false.
     #[test]
     fn what_is_false_is_said_where_that_means_something() {
         let mut flags = read("robots = false\nverbose = false\nquiett = false\n").unwrap();

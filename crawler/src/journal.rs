@@ -350,7 +350,7 @@ mod tests {
     }
 
     /// The journal is written once more at the end of a crawl that could not write it, and there may be room by then.
-    /// The negative control: `write_all`, and to keep everything when it fails: the line in the middle is
+    /// The negative control, tried: `write_all`, and to keep everything when it fails: the line in the middle is
     /// damaged, and no later run can read the journal.
     #[test]
     fn a_disk_that_was_full_leaves_whole_lines() {

@@ -219,6 +219,8 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Journal;
+    use std::io::Read;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -262,6 +264,32 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// The negative controls, each tried with `tests/resume.rs` or here: count no lines; leave the half of one.
+    #[test]
+    fn an_output_is_caught_up_with_wherever_it_breaks_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::open(&path, |_, _| {}, |_, _| Ok(())).unwrap();
+        let mut whole = Vec::new();
+        for number in 0..4 {
+            journal.record(&record(number), true).unwrap();
+            serde_json::to_writer(&mut whole, &record(number)).unwrap();
+            whole.push(b'\n');
+        }
+        journal.write().unwrap();
+        for length in 0..=whole.len() {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&whole[..length]).unwrap();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            let resumed = Resumed::of(&mut file).unwrap();
+            resumed.catch_up(&path, &mut file).unwrap();
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            assert_eq!(numbers(&bytes), [0, 1, 2, 3], "{length} of {}", whole.len());
         }
     }
 

@@ -321,7 +321,7 @@ mod tests {
     }
 
     /// A page is told from others by its address, which journals, queues on the disk and Redis hold as text. One that
-    /// is read back as another is fetched again with each run, or never done. The negative control: forget `stray`.
+    /// is read back as another is fetched again with each run, or never done. The negative control, tried: forget `stray`.
     #[test]
     fn what_is_normal_is_read_back_as_it_is() {
         assert_eq!(

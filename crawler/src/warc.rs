@@ -355,7 +355,7 @@ mod tests {
         );
     }
 
-    /// The negative control: leave out `cut`: the half of the second record is in front of the third.
+    /// The negative control, tried: leave out `cut`: the half of the second record is in front of the third.
     #[test]
     fn a_record_that_does_not_fit_leaves_nothing_behind() {
         /// A disk with room for so many bytes.

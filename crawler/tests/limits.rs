@@ -1,6 +1,6 @@
 //! Limits are exact: over a thousand crawls of random sites with random limits, none is off by one.
 //!
-//! The crawls are compared with a model that knows the site. The negative controls: let `Levels::deepest` say that
+//! The crawls are compared with a model that knows the site. The negative controls, each tried: let `Levels::deepest` say that
 //! everything may be fetched (depth), count a page when its record comes rather than when its fetch starts (pages), let
 //! `ByteBudget::take` look before it takes (bytes).
 

@@ -1,7 +1,7 @@
 //! What becomes of a crawl in Redis in which nothing is left to do.
 //!
-//! The negative controls: let `mark` in `redis.rs` look at the first part of the keys only; let `exchange.lua` take in
-//! what is found although the crawl is fading (tried); let `join.lua` begin although the marking was not finished.
+//! The negative controls, each tried: let `mark` in `server.rs` look at the first part of the keys only; let `exchange.lua`
+//! take in what is found although the crawl is fading; let `join.lua` begin although the marking was not finished.
 
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -49,6 +49,9 @@ fn it_is_forgotten_as_a_whole_and_begins_anew() {
     for other in ["heist:{aXb}:crawl", "heist:{a*b}", "heist"] {
         redis.cli(&["SET", other, "mine"]);
     }
+    // So many that the server cannot look through all keys at once.
+    let fill = "for i = 1, 5000 do redis.call('SET', 'other:' .. i, 'mine') end";
+    redis.cli(&["EVAL", fill, "0"]);
     let begun = Instant::now();
     assert_eq!(
         crawl(&redis, &server, "a*b", &["--frontier-keep", "4"]).0,

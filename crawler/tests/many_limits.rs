@@ -1,7 +1,7 @@
 //! What many crawlers may do together, with a real Redis between them: limits, and hosts that are given up.
 //!
-//! The negative controls: take the limit of pages (tried once), of pages per host, or of bytes one higher in
-//! `exchange.lua`; let `deepest_level` say that everything may be fetched; let `-` count what `robots.txt` forbids.
+//! The negative controls, each tried: take the limit of pages, of pages per host, or of bytes one higher in
+//! `exchange.lua`; let `deepest_level` look at no level (the crawl does not end); let `-` count what `robots.txt` forbids.
 
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]

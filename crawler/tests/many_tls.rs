@@ -1,6 +1,6 @@
 //! A frontier behind TLS, with users and certificates: a real Redis as it is meant to be run where others are near.
 //!
-//! The negative control: let `Certificates::client` use the certificates of the system whatever it is given.
+//! The negative control, tried: let `Certificates::client` use the certificates of the system whatever it is given.
 
 #![cfg(all(feature = "redis", feature = "https"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]

@@ -1,7 +1,7 @@
 //! Twenty million addresses, all of them waiting, in less than a gibibyte.
 //!
-//! By default it is a fiftieth of that, and a fiftieth of the memory. The negative control is a frontier that keeps all
-//! waiting pages in memory (`in_memory(usize::MAX)`), which takes three times as much.
+//! By default it is a fiftieth of that, and a fiftieth of the memory. The negative control, tried, is a frontier that keeps
+//! all waiting pages in memory (`in_memory(usize::MAX)`), which takes three times as much.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,6 +1,6 @@
 //! Politeness, proven by what servers have written down.
 //!
-//! The negative control of each of these tests is to take the rule out: `Host::has_room`, the check of the gate in
+//! The negative control of each of these tests, tried, is to take the rule out: `Host::has_room`, the check of the gate in
 //! `Hosts::next`, `Host::note`, or `Crawler::forbidden`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]

@@ -1,7 +1,8 @@
 //! A crawl that is killed goes on: nothing is lost, and nothing is fetched twice but what was in flight.
 //!
-//! The negative controls: let `Crawler::settle` write the record before `offer_all` has run and the journal after each
-//! line (pages are lost); let `Resumed::of` count no lines, or leave the half line (the output is not each page once).
+//! The negative controls, each tried: let `Crawler::settle` note the record before `offer_all` has run (pages are lost,
+//! which a kill shows rarely, so the journal is also cut on purpose); let `Resumed::of` count no lines, or leave the half
+//! line (the output is not each page once).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -136,6 +137,37 @@ fn kill_9_at_random_moments_loses_nothing() {
             (0..pages).map(|page| site.page_length(page)).sum::<u64>()
         );
     });
+}
+
+/// Each page leads to one other, so what is not noted before its page is done is lost for good.
+#[test]
+fn wherever_the_journal_breaks_off_nothing_is_lost() {
+    const PAGES: u64 = 12;
+    let server = LogServer::start(|path, _| {
+        let next = path[1..].parse().unwrap_or(0) + 1;
+        kept_page(&Vec::from_iter((next < PAGES).then(|| format!("/{next}"))))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let url = server.url("/");
+    assert_eq!(run(&url, &journal, u64::MAX).pages(), PAGES);
+    let whole = fs::read(&journal).unwrap();
+    let ends = (0..whole.len()).filter(|&at| whole[at] == b'\n');
+    let mut cuts = 0;
+    for end in ends {
+        for length in [end - 3, end, end + 1] {
+            fs::write(&journal, &whole[..length]).unwrap();
+            let summary = run(&url, &journal, u64::MAX);
+            let left = String::from_utf8_lossy(&whole[..length]);
+            assert_eq!(
+                (summary.pages(), summary.end()),
+                (PAGES, End::Finished),
+                "{left}"
+            );
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 3 * PAGES, "{cuts}");
 }
 
 #[test]

@@ -480,7 +480,7 @@ mod tests {
         });
     }
 
-    /// An output with more records than the journal is not caught up with it later. The negative control: hand out what
+    /// An output with more records than the journal is not caught up with it later. The negative control, tried: hand out what
     /// is ready all the same.
     #[test]
     fn a_record_that_the_journal_does_not_have_is_not_handed_out() {

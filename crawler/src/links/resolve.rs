@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::random::numbers;
 
-    /// The negative control: let `leave_folder` forget the root.
+    /// The negative control, tried: let `leave_folder` forget the root.
     #[test]
     fn the_short_way_leads_where_the_long_one_does() {
         let bases = [

@@ -1,6 +1,6 @@
 //! What is a tag: the quirks of the standard one by one, and any mixture of them against the parser of lol_html.
 //!
-//! The negative controls: let `comment` end at `->` (tried); let a script ignore `<!--`; let the first equals
+//! The negative controls, each tried: let `comment` end at `->`; let a script ignore `<!--`; let the first equals
 //! sign of an attribute's name begin its value; let the second of two attributes count.
 
 use std::cell::RefCell;
