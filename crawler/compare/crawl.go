@@ -44,8 +44,8 @@ func links(base *url.URL, body io.Reader) []string {
 					continue
 				}
 				target.Fragment = ""
-				if strings.HasSuffix(target.Path, ".html") || strings.HasSuffix(target.Path, "/") {
-					found = append(found, target.String())
+				if link := target.String(); strings.HasSuffix(link, ".html") || strings.HasSuffix(link, "/") {
+					found = append(found, link)
 				}
 			}
 		}
@@ -162,6 +162,7 @@ func main() {
 				line, err := json.Marshal(found)
 				check(err)
 				var note bytes.Buffer
+				from := page.address
 				lock.Lock()
 				if found.Status == 200 {
 					pages++
@@ -174,9 +175,9 @@ func main() {
 					if target, err := url.Parse(link); err != nil || startsWithAny(target.Path, forbidden) {
 						continue
 					}
-					fmt.Fprintf(&note, "Q\t%s\t%d\t%s\n", link, page.depth+1, page.address)
+					fmt.Fprintf(&note, "Q\t%s\t%d\t%s\n", link, page.depth+1, from)
 					open.Add(1)
-					queue <- job{link, page.depth + 1, &page.address}
+					queue <- job{link, page.depth + 1, &from}
 				}
 				note.WriteString("D\t")
 				note.Write(line)
