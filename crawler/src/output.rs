@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// The negative controls, each tried with `tests/resume.rs` or here: count no lines; leave the half of one.
+    /// The negative controls: count no lines; leave the half of one.
     #[test]
     fn an_output_is_caught_up_with_wherever_it_breaks_off() {
         let folder = tempfile::tempdir().unwrap();

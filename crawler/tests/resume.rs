@@ -1,6 +1,6 @@
 //! A crawl that is killed goes on: nothing is lost, and nothing is fetched twice but what was in flight.
 //!
-//! The negative controls, each tried: let `Crawler::settle` note the record before `offer_all` has run (pages are lost,
+//! The negative controls: let `Crawler::settle` note the record before `offer_all` has run (pages are lost,
 //! which a kill shows rarely, so the journal is also cut on purpose); let `Resumed::of` count no lines, or leave the half
 //! line (the output is not each page once).
 

@@ -4,7 +4,7 @@ use memchr::memmem;
 
 /// Steps of one look at an address: bytes of it that are searched, and so many more for each search.
 ///
-/// It takes a millisecond or two at most, in the one task that takes the decisions for all hosts. A file of a thousand
+/// They are taken in the one task that takes the decisions for all hosts, so it must not be kept from them. A file of a thousand
 /// patterns that begin with a star needs a tenth of that for an address of 400 bytes. The largest file of such patterns
 /// and the longest address would need a hundred times as much.
 pub(super) const STEPS: usize = 4 << 20;
