@@ -1,6 +1,7 @@
 //! How large connections and the futures of the HTTP client are: they are moved into tasks, and kept while they wait.
 //!
-//! Controls, tried: waits for readiness that lie in the stream, without a box; the making of a connection is awaited where it stands, without a box; `send` is an async function.
+//! Controls, tried: waits for readiness that lie in the stream, without a box; the making of a connection is awaited
+//! where it stands, without a box; `send` is an async function. An answer that lies in its response, without a box, makes that 704 bytes.
 
 use heist_net::http::{Client, Request, RequestBuilder, Response};
 use heist_net::{RecvBuf, TcpStream, UnixStream};
@@ -50,5 +51,5 @@ fn futures_of_a_body_are_little_more_than_the_response() {
     let chunk = size(|response: &'static mut Response| response.chunk());
     assert!(chunk <= 64, "chunk: {chunk} bytes");
     let response = size_of::<Response>();
-    assert!(response <= 800, "a response: {response} bytes");
+    assert!(response <= 128, "a response: {response} bytes");
 }

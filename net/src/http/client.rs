@@ -1,7 +1,6 @@
 //! The client: settings and a pool, shared by its clones.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +15,15 @@ use super::cookie::Provider;
 use super::deadline::Clocks;
 use super::error::{Error, Phase};
 use super::exchange::{Config, Outcome, exchange};
-use super::flow::Flow;
 #[cfg(feature = "http2")]
 use super::h2::Origins;
-use super::link::Received;
 use super::metrics::Metrics;
 use super::pool::{Pool, PoolLimits};
 use super::prewarm::prewarm;
 use super::redirect::{Policy, becomes_get, follow};
 use super::request::Request;
 use super::request_builder::RequestBuilder;
-use super::response::Response;
+use super::response::{Answer, Response};
 use super::retry::Retry;
 use super::trace::Trace;
 use super::url::{IntoUrl, check_scheme, strip_credentials};
@@ -203,7 +200,7 @@ impl Client {
     }
 
     /// Runs a request up to the head of its response.
-    pub(super) async fn answer(&self, request: &mut Request) -> Result<Answer, Error> {
+    pub(super) async fn answer(&self, request: &mut Request) -> Result<Box<Answer>, Error> {
         let Inner { config, rules, .. } = &*self.inner;
         request.prepare()?;
         config.check_secure(&request.url, Phase::Build)?;
@@ -216,12 +213,7 @@ impl Client {
         match outcome {
             Ok((received, remote, flow)) => {
                 clocks.trace.answered(&received.head, remote);
-                Ok(Answer {
-                    received,
-                    remote,
-                    flow,
-                    clocks,
-                })
+                Ok(Answer::new(received, remote, flow, clocks))
             }
             Err(error) => {
                 clocks.trace.failed(&error);
@@ -231,19 +223,9 @@ impl Client {
     }
 
     /// What the caller gets of an answer from this URL.
-    pub(super) fn response(&self, answer: Answer, url: Url) -> Result<Response, Error> {
+    pub(super) fn response(&self, answer: Box<Answer>, url: Url) -> Result<Response, Error> {
         Response::new(answer, url, &self.inner.config)
     }
-}
-
-/// What came of a request: the head of its response, and all that the rest of it needs.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) received: Received,
-    pub(super) remote: SocketAddr,
-    /// Gone if the body came along.
-    pub(super) flow: Option<Flow>,
-    pub(super) clocks: Clocks,
 }
 
 /// What follows an exchange.

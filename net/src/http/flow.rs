@@ -17,9 +17,9 @@ use super::transport::Transport;
 pub(super) enum Flow {
     /// HTTP/1.1: it has the connection for itself.
     Link(Carrier),
-    /// HTTP/2: it has a stream of one.
+    /// HTTP/2: it has a stream of one. In a box, as it is much larger, and a flow is moved.
     #[cfg(feature = "http2")]
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 impl Flow {

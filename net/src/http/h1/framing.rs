@@ -61,9 +61,9 @@ impl FramingHeaders {
     /// Takes note of one header line. Names that do not matter are told apart by their length.
     pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
-            10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.note_content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.codings.note(value),
+            10 if is(name, b"Connection") => self.note_connection(value),
+            14 if is(name, b"Content-Length") => self.note_content_length(value),
+            17 if is(name, b"Transfer-Encoding") => self.codings.note(value),
             _ => {}
         }
     }
@@ -83,6 +83,11 @@ impl FramingHeaders {
     }
 
     fn note_connection(&mut self, value: &[u8]) {
+        // What nearly every server says.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for_each_token(value, |token| {
             self.close |= token.eq_ignore_ascii_case(b"close");
             self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
@@ -223,6 +228,11 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+/// Whether a name is this one, without regard to case. As most servers spell it, that is a comparison of two words.
+fn is(name: &[u8], usual: &[u8]) -> bool {
+    name == usual || name.eq_ignore_ascii_case(usual)
 }
 
 /// Digits only: no sign, no space, no separator, and no overflow.

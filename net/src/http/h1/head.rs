@@ -20,11 +20,18 @@ use super::{Error, Limits};
 pub struct ResponseHead {
     bytes: Bytes,
     spans: Vec<Span>,
+    /// The names that there are.
+    names: Names,
     reason: Range<u32>,
     version: Version,
     status: StatusCode,
     framing: FramingHeaders,
 }
+
+/// A filter of header names: one that it does not know of is not there. A client asks every head for `Set-Cookie` and
+/// `Content-Encoding`, which most have not, and so need not be walked.
+#[derive(Clone, Copy, Default)]
+struct Names(u64);
 
 /// Where one header line's name and value lie. 32 bits suffice: the head's limit is checked first.
 #[derive(Clone, Copy)]
@@ -62,8 +69,12 @@ impl ResponseHead {
 
     /// The values of all headers with this name, in the order they arrived.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let spans: &[Span] = match self.names.may_have(name.as_bytes()) {
+            true => &self.spans,
+            false => &[],
+        };
         // Most headers already differ in length, so that their bytes need not be looked at.
-        let found = self.spans.iter().filter(move |span| {
+        let found = spans.iter().filter(move |span| {
             (span.name_end - span.name) as usize == name.len()
                 && self
                     .slice(span.name, span.name_end)
@@ -120,6 +131,7 @@ impl ResponseHead {
         let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
         let mut bytes = Vec::with_capacity(map.iter().map(size).sum());
         let mut framing = FramingHeaders::default();
+        let mut names = Names::default();
         let mut put = |text: &[u8]| {
             let from = bytes.len() as u32;
             bytes.extend_from_slice(text);
@@ -128,6 +140,7 @@ impl ResponseHead {
         let mut spans = Vec::with_capacity(map.len());
         for (name, value) in map {
             framing.note(name.as_str().as_bytes(), value.as_bytes());
+            names.add(name.as_str().as_bytes());
             let (name, name_end) = put(name.as_str().as_bytes());
             let (value, value_end) = put(value.as_bytes());
             spans.push(Span {
@@ -140,6 +153,7 @@ impl ResponseHead {
         Self {
             bytes: bytes.into(),
             spans,
+            names,
             reason: 0..0,
             version,
             status,
@@ -153,6 +167,22 @@ impl ResponseHead {
 
     fn slice(&self, from: u32, to: u32) -> &[u8] {
         &self.bytes[from as usize..to as usize]
+    }
+}
+
+impl Names {
+    /// By its length and its first letter, without regard to case.
+    fn bit(name: &[u8]) -> u64 {
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        1 << ((name.len() + 7 * usize::from(first)) % 64)
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    fn may_have(self, name: &[u8]) -> bool {
+        self.0 & Self::bit(name) != 0
     }
 }
 
@@ -335,6 +365,7 @@ fn parse_with<'b>(
         _ => Version::HTTP_11,
     };
     let mut framing = FramingHeaders::default();
+    let mut names = Names::default();
     let base = bytes.as_ptr().addr();
     // The parser returns sub-slices of `bytes`; a span is their distance from its start. An empty
     // slice may point elsewhere, but then its length is 0 and its place does not matter.
@@ -348,6 +379,7 @@ fn parse_with<'b>(
     };
     let spans = response.headers.iter().map(|header| {
         framing.note(header.name.as_bytes(), header.value);
+        names.add(header.name.as_bytes());
         let (name, name_end) = locate(header.name.as_bytes());
         let (value, value_end) = locate(header.value);
         Span {
@@ -366,6 +398,7 @@ fn parse_with<'b>(
         ResponseHead {
             bytes,
             spans,
+            names,
             reason,
             version,
             status,
@@ -406,6 +439,25 @@ mod tests {
         let cookies: Vec<_> = map.get_all("set-cookie").iter().collect();
         assert_eq!(cookies, ["a=1", "b=2"]);
         assert!(format!("{head:?}").contains("Set-Cookie"));
+    }
+
+    /// Control: a filter that tells an upper-case letter from a lower-case one.
+    #[test]
+    fn every_name_is_found_however_it_is_spelt() {
+        let names = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
+        for (at, first) in names.char_indices() {
+            let name = format!("{first}{}", &names[..at]);
+            for sent in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                let head = read(format!("HTTP/1.1 200 OK\r\n{sent}: v\r\n\r\n").as_bytes());
+                let head = head.unwrap();
+                assert_eq!(head.get(&name), Some(&b"v"[..]), "{sent}");
+                assert_eq!(
+                    head.get(&name.to_ascii_uppercase()),
+                    Some(&b"v"[..]),
+                    "{sent}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -165,7 +165,8 @@ fn receive(
         trailers: None,
     };
     let remote = lease.remote();
-    let flow = (!ended).then(|| Flow::Stream(Stream::new(body, upload, length, limits, lease)));
+    let flow =
+        (!ended).then(|| Flow::Stream(Box::new(Stream::new(body, upload, length, limits, lease))));
     Ok((received, remote, flow))
 }
 

@@ -342,3 +342,23 @@ fn an_idle_connection_that_calls_is_looked_at() {
     assert_eq!(pool.counts("a"), (1, 0, 0));
     assert!(matches!(pool.next_chore(&waker), Chore::End));
 }
+
+/// Two hosts in turn, and one in the place of another that is forgotten.
+///
+/// Control: the last host is taken without a look at its name.
+#[test]
+fn the_last_host_is_not_taken_for_another() {
+    let pool: Arc<Pool<u32>> = Pool::new(OPEN);
+    let first = open(&pool, "a");
+    let second = open(&pool, "b");
+    assert_ne!(first.host(), second.host());
+    let again = open(&pool, "a");
+    assert_eq!(first.host(), again.host());
+    let place = again.host();
+    drop((first, again));
+    let other = open(&pool, "c");
+    assert_eq!(other.host(), place, "its place is used again");
+    let back = open(&pool, "a");
+    assert_ne!(back.host(), other.host());
+    assert_eq!(pool.counts("c").0, 1);
+}

@@ -40,7 +40,7 @@ impl Stream for Pieces {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = ready!(self.0.body.poll_piece(cx));
+        let piece = ready!(self.0.answer.body.poll_piece(cx));
         let piece = self.0.located(piece).transpose();
         Poll::Ready(piece.map(|piece| piece.map(Bytes::from)))
     }
@@ -54,11 +54,12 @@ impl HttpBody for Frames {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = ready!(self.0.body.poll_piece(cx));
+        let piece = ready!(self.0.answer.body.poll_piece(cx));
         Poll::Ready(match self.0.located(piece) {
             Ok(Some(piece)) => Some(Ok(Frame::data(piece.into()))),
             Ok(None) => self
                 .0
+                .answer
                 .body
                 .take_trailers()
                 .map(|map| Ok(Frame::trailers(map))),
@@ -67,13 +68,13 @@ impl HttpBody for Frames {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.body.is_over() && self.0.body.trailers().is_none()
+        self.0.answer.body.is_over() && self.0.answer.body.trailers().is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         // What was taken of it already is not in there any more.
         match self.0.content_length() {
-            Some(length) if self.0.body.is_whole() => SizeHint::with_exact(length),
+            Some(length) if self.0.answer.body.is_whole() => SizeHint::with_exact(length),
             _ => SizeHint::default(),
         }
     }
@@ -93,7 +94,7 @@ impl From<Response> for http::Response<Body> {
         *converted.status_mut() = response.status();
         *converted.version_mut() = response.version();
         *converted.headers_mut() = std::mem::take(response.headers_mut());
-        *converted.extensions_mut() = std::mem::take(&mut response.extensions);
+        *converted.extensions_mut() = std::mem::take(&mut response.answer.extensions);
         converted.extensions_mut().insert(response.url().clone());
         *converted.body_mut() = response.into();
         converted
@@ -123,7 +124,7 @@ impl AsyncRead for ResponseReader {
         if let Some(bytes) = self.unread.take() {
             return Poll::Ready(Ok(Some(bytes)));
         }
-        let piece = ready!(self.response.body.poll_piece(cx));
+        let piece = ready!(self.response.answer.body.poll_piece(cx));
         Poll::Ready(match self.response.located(piece) {
             Ok(piece) => Ok(piece.map(RecvBuf::from)),
             Err(error) if error.is_timeout() => Err(io::Error::new(io::ErrorKind::TimedOut, error)),

@@ -37,9 +37,9 @@ struct Raw {
 
 #[derive(Debug)]
 enum Source {
-    Open(Box<Flow>),
+    Open(Flow),
     /// There is no body, but another protocol.
-    Tunnel(Box<Flow>),
+    Tunnel(Flow),
     Ended,
     Failed,
 }
@@ -54,7 +54,7 @@ impl Incoming {
         mut clocks: Clocks,
     ) -> Self {
         clocks.trace.received(came.len());
-        let source = match flow.map(Box::new) {
+        let source = match flow {
             None => Source::Ended,
             Some(flow) if tunnel => Source::Tunnel(flow),
             Some(flow) => Source::Open(flow),

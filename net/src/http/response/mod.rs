@@ -25,12 +25,13 @@ use http::{Extensions, HeaderMap, StatusCode, Version};
 pub use convert::ResponseReader;
 pub use upgrade::Upgraded;
 
-use super::client::Answer;
 use super::coding::Decoder;
 #[cfg(feature = "cookies")]
 use super::cookie::Cookie;
+use super::deadline::Clocks;
 use super::error::{Cause, Error, Phase};
 use super::exchange::Config;
+use super::flow::Flow;
 use super::h1::ResponseHead;
 use super::link::Received;
 use incoming::Incoming;
@@ -41,24 +42,33 @@ use incoming::Incoming;
 /// client's pool; when the response is dropped before, the connection is closed.
 #[derive(Debug)]
 pub struct Response {
+    url: Url,
+    answer: Box<Answer>,
+}
+
+/// What came of a request: the head of its response, and all that the rest of it needs.
+///
+/// In a box, as it goes through several hands, and then lies in every future that holds a response: as part of each it
+/// would be copied half a dozen times.
+#[derive(Debug)]
+pub(super) struct Answer {
     head: ResponseHead,
     headers: OnceLock<HeaderMap>,
     /// The body is handed out without the codings that the head speaks of.
     decoded: bool,
-    url: Url,
     remote: SocketAddr,
     body: Incoming,
     extensions: Extensions,
 }
 
-impl Response {
-    pub(super) fn new(answer: Answer, url: Url, config: &Config) -> Result<Self, Error> {
-        let Answer {
-            received,
-            remote,
-            flow,
-            clocks,
-        } = answer;
+impl Answer {
+    /// Without a `flow` the body came along with the head.
+    pub(super) fn new(
+        received: Received,
+        remote: SocketAddr,
+        flow: Option<Flow>,
+        clocks: Clocks,
+    ) -> Box<Self> {
         let Received {
             head,
             body,
@@ -66,39 +76,46 @@ impl Response {
             trailers,
             ..
         } = received;
-        let mut body = Incoming::new(body, flow, tunnel, trailers, clocks);
-        // A response without a body may speak of codings all the same, as one to HEAD does.
-        let decoder = if body.has_bytes() {
-            let decoder = Decoder::for_response(&head, config.codings, config.decode_limits);
-            decoder.map_err(|error| error.with_url(&url))?
-        } else {
-            None
-        };
-        let decoded = decoder.is_some();
-        if let Some(decoder) = decoder {
-            body.decode_with(decoder);
-        }
-        Ok(Self {
+        Box::new(Self {
             head,
             headers: OnceLock::new(),
-            decoded,
-            url,
+            decoded: false,
             remote,
-            body,
+            body: Incoming::new(body, flow, tunnel, trailers, clocks),
             extensions: Extensions::new(),
         })
+    }
+}
+
+impl Response {
+    pub(super) fn new(mut answer: Box<Answer>, url: Url, config: &Config) -> Result<Self, Error> {
+        let Answer {
+            head,
+            body,
+            decoded,
+            ..
+        } = &mut *answer;
+        // A response without a body may speak of codings all the same, as one to HEAD does.
+        if body.has_bytes() {
+            let decoder = Decoder::for_response(head, config.codings, config.decode_limits);
+            if let Some(decoder) = decoder.map_err(|error| error.with_url(&url))? {
+                *decoded = true;
+                body.decode_with(decoder);
+            }
+        }
+        Ok(Self { url, answer })
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.head.status()
+        self.answer.head.status()
     }
 
     /// The protocol version of the response.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.head.version()
+        self.answer.head.version()
     }
 
     /// The headers, without `Content-Length` and `Content-Encoding` when they do not describe the body that is
@@ -106,23 +123,24 @@ impl Response {
     /// [`header`](Self::header) and [`head`](Self::head) do without.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.header_map())
+        self.answer.headers.get_or_init(|| self.header_map())
     }
 
     /// The headers, to be changed. [`header`](Self::header) and [`head`](Self::head) go on showing what the
     /// server sent.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        if self.headers.get().is_none() {
-            self.headers = OnceLock::from(self.header_map());
+        if self.answer.headers.get().is_none() {
+            self.answer.headers = OnceLock::from(self.header_map());
         }
-        self.headers
+        self.answer
+            .headers
             .get_mut()
             .unwrap_or_else(|| unreachable!("the map was just built"))
     }
 
     fn header_map(&self) -> HeaderMap {
-        let mut map = self.head.header_map();
-        if self.decoded {
+        let mut map = self.answer.head.header_map();
+        if self.answer.decoded {
             map.remove(CONTENT_LENGTH);
             map.remove(CONTENT_ENCODING);
         }
@@ -133,10 +151,10 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let hidden = |it: &HeaderName| name.eq_ignore_ascii_case(it.as_str());
-        if self.decoded && [CONTENT_LENGTH, CONTENT_ENCODING].iter().any(hidden) {
+        if self.answer.decoded && [CONTENT_LENGTH, CONTENT_ENCODING].iter().any(hidden) {
             return None;
         }
-        self.head.get(name)
+        self.answer.head.get(name)
     }
 
     /// The cookies that this response sets; lines that make no cookie are left out. Those of
@@ -150,7 +168,7 @@ impl Response {
     /// The head as it was parsed, with everything that the server sent.
     #[must_use]
     pub fn head(&self) -> &ResponseHead {
-        &self.head
+        &self.answer.head
     }
 
     /// The URL that was fetched: the last one if there were redirects. Without userinfo.
@@ -163,37 +181,40 @@ impl Response {
     /// coding is removed, which nobody has told the length without.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        self.head.content_length().filter(|_| !self.decoded)
+        self.answer
+            .head
+            .content_length()
+            .filter(|_| !self.answer.decoded)
     }
 
     /// How many bytes of the body have been received so far, as the server sent them: without the transfer
     /// coding, and before any content coding was removed.
     #[must_use]
     pub fn received_bytes(&self) -> u64 {
-        self.body.received()
+        self.answer.body.received()
     }
 
     /// The trailers that came behind the body, once its end has been read; `None` if there were none.
     #[must_use]
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.body.trailers()
+        self.answer.body.trailers()
     }
 
     /// The address that the request was sent to.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        Some(self.remote)
+        Some(self.answer.remote)
     }
 
     /// Values that travel with the response.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        &self.answer.extensions
     }
 
     /// Values that travel with the response, to be changed.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.extensions
+        &mut self.answer.extensions
     }
 
     /// Turns a status of 400 and above into an error.
@@ -234,7 +255,7 @@ impl Response {
     ///
     /// Cancel safe: dropping the future loses no byte, and the next call goes on where it was.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let piece = poll_fn(|cx| self.body.poll_piece(cx)).await;
+        let piece = poll_fn(|cx| self.answer.body.poll_piece(cx)).await;
         Ok(self.located(piece)?.map(Bytes::from))
     }
 
@@ -250,8 +271,8 @@ impl Response {
     }
 
     async fn whole(&mut self) -> Result<Bytes, Error> {
-        self.body.expect(self.content_length());
-        let whole = poll_fn(|cx| self.body.poll_whole(cx)).await;
+        self.answer.body.expect(self.content_length());
+        let whole = poll_fn(|cx| self.answer.body.poll_whole(cx)).await;
         self.located(whole).map(Bytes::from)
     }
 
@@ -328,7 +349,8 @@ impl Response {
     pub async fn upgrade(self) -> Result<Upgraded, Error> {
         let text = "the server did not switch protocols";
         let refused = || Error::plain(Phase::Upgrade, text).with_url(&self.url);
-        self.body
+        self.answer
+            .body
             .into_tunnel()
             .map(|(transport, bytes)| Upgraded::new(transport, bytes))
             .ok_or_else(refused)
