@@ -441,7 +441,7 @@ mod tests {
         assert!(format!("{head:?}").contains("Set-Cookie"));
     }
 
-    /// Control: a filter that tells an upper-case letter from a lower-case one.
+    /// Control, tried: a filter that tells an upper-case letter from a lower-case one.
     #[test]
     fn every_name_is_found_however_it_is_spelt() {
         let names = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";

@@ -345,7 +345,7 @@ fn an_idle_connection_that_calls_is_looked_at() {
 
 /// Two hosts in turn, and one in the place of another that is forgotten.
 ///
-/// Control: the last host is taken without a look at its name.
+/// Control, tried: the last host is taken without a look at its name.
 #[test]
 fn the_last_host_is_not_taken_for_another() {
     let pool: Arc<Pool<u32>> = Pool::new(OPEN);
