@@ -228,6 +228,94 @@ fn a_file_goes_from_one_runtime_to_the_next() {
     drop(file);
 }
 
+/// What a file has gathered in a runtime that nobody runs is written in the next one. Controls, tried: the owner waits for the pump
+/// of the other runtime (the file is empty, or a flush hangs); the end of the second does not wait for what was gathered in the first (10,000
+/// bytes).
+#[test]
+fn a_file_goes_on_where_another_runtime_rests() {
+    let folder = Folder::new();
+    for round in 0..30_usize {
+        let path = folder.path(&round.to_string());
+        let runtime = |workers| Builder::new().worker_threads(workers).build().unwrap();
+        // The first goes on resting, or running.
+        let (first, second) = (runtime(1 + round / 3 % 2), runtime(1));
+        let mut file = first.block_on(async {
+            let mut file = File::create_new(&path).await.unwrap();
+            for _ in 0..3 {
+                file.write_all(&bytes(10_000)).await.unwrap();
+            }
+            file
+        });
+        second.block_on(async {
+            if round % 3 > 0 {
+                file.write_all(b"more").await.unwrap();
+            }
+            if round % 3 > 1 {
+                let flushed = timeout(Duration::from_secs(10), file.flush()).await;
+                flushed.expect("it does not wait for the other").unwrap();
+            }
+            drop(file);
+            // What a runtime ends before it has begun is lost.
+            sleep(Duration::from_millis(1)).await;
+        });
+        assert!(second.shutdown(Duration::from_secs(10)).is_clean());
+        let there = std::fs::metadata(&path).unwrap().len();
+        // Without a flush the last one may be lost, if it was alone.
+        let expected = [[30_000, 20_000], [30_004, 30_000], [30_004, 30_004]][round % 3];
+        assert!(expected.contains(&there), "{there}, round {round}");
+        assert!(first.shutdown(Duration::from_secs(10)).is_clean());
+    }
+}
+
+/// Control, tried: a first write from there that is begun where it is asked for, so that a task relays it (the runtime's end
+/// waits for all of its grace, or the file is short).
+#[test]
+fn a_file_of_a_thread_outside_is_written_to_its_end() {
+    let folder = Folder::new();
+    for round in 0..30 {
+        let path = folder.path(&format!("{round}"));
+        let runtime = Builder::new().worker_threads(2).build().unwrap();
+        let handle = runtime.handle();
+        let outside = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                handle.block_on(async {
+                    let mut file = File::create_new(&path).await.unwrap();
+                    for _ in 0..3 {
+                        file.write_all(&bytes(10_000)).await.unwrap();
+                    }
+                });
+            }
+        });
+        outside.join().unwrap();
+        assert!(runtime.shutdown(Duration::from_secs(10)).is_clean());
+        // The last may have been alone.
+        let there = std::fs::metadata(&path).unwrap().len();
+        assert!([20_000, 30_000].contains(&there), "{there}");
+    }
+}
+
+/// Where each write is a command, none is made of two. Control, tried: files there are gathered as others are (the name is
+/// `betagamma`).
+#[test]
+fn writes_to_proc_stay_what_they_are() {
+    let path = format!("/proc/self/task/{}/comm", own_number());
+    block_on(async {
+        let mut file = OpenOptions::new().write(true).open(&path).await.unwrap();
+        for name in ["alpha", "beta", "gamma"] {
+            file.write_all(name.as_bytes()).await.unwrap();
+        }
+        file.flush().await.unwrap();
+    });
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "gamma\n");
+}
+
+/// The number of this thread, whose name may be changed.
+fn own_number() -> String {
+    let own = std::fs::read_link("/proc/thread-self").unwrap();
+    own.file_name().unwrap().to_string_lossy().into_owned()
+}
+
 #[test]
 fn one_worker_is_enough() {
     let folder = Folder::new();

@@ -14,7 +14,7 @@ use heist_runtime::ops::{
     self, BufResult, IoBuf, Op, PollReady, ReadAt, SharedFd, Slice, WriteBehind,
 };
 use heist_runtime::scope::{Leaf, leaf_fn};
-use rustix::fs::{FileType, OFlags, SeekFrom as Whence, fcntl_getfl, fstat, seek};
+use rustix::fs::{FileType, OFlags, SeekFrom as Whence, fcntl_getfl, fstat, fstatfs, seek};
 use rustix::io::Errno;
 
 /// `POLLIN` and `POLLOUT` of `poll(2)`.
@@ -282,7 +282,11 @@ impl Stream {
         }
         let gathers = match self.gathers {
             Some(gathers) => gathers,
-            None => FileType::from_raw_mode(fstat(self.fd())?.st_mode).is_file(),
+            // In /proc, /sys and the like, whose files are regular and which have no blocks, each write is a command.
+            None => {
+                FileType::from_raw_mode(fstat(self.fd())?.st_mode).is_file()
+                    && fstatfs(self.fd()).is_ok_and(|system| system.f_blocks > 0)
+            }
         };
         self.gathers = Some(gathers);
         Ok(gathers)

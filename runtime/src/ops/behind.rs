@@ -19,6 +19,11 @@
 //! 3. *begun* or *pumped* becomes *idle* when a write has ended and nothing is gathered, or has failed.
 //! 4. *begun* becomes *one write* when the pump is dropped instead, and *pumped* does when nobody waits for a shield any
 //!    more; then the owner goes on with what is gathered, when it is polled.
+//! 5. Either becomes *one write* when the owner is polled or dropped in another runtime: nobody may run the first one now. The
+//!    pump that is left there has not got the last turn any more, and ends when it is polled.
+//!
+//! A first write outside of the workers is begun by the pump as well: what would begin it there instead is a task that the end
+//! of the runtime does not wait for.
 
 use std::fmt;
 use std::future::Future;
@@ -27,6 +32,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use crate::context;
 use crate::handle::Handle;
 use crate::ops::file::{WriteAt, write_at};
 use crate::ops::socket::{PollReady, poll_ready};
@@ -77,7 +83,15 @@ struct Work {
     offset: u64,
     /// What was accepted since that write began.
     gathered: Vec<u8>,
+    /// Whether anything was gathered since all was written: the end of the runtime waits for that.
+    is_promised: bool,
     pump: Pumping,
+    /// How many pumps there have been. Only the last one goes on.
+    turn: u64,
+    /// The address of the runtime that the last one is a task of.
+    home: usize,
+    /// Wakes the pump, which is its task and runs nothing.
+    pump_waker: Option<Waker>,
     /// Who waits for the pump.
     waiter: Option<Waker>,
     /// What a write has ended with that nobody was there to be told.
@@ -146,11 +160,21 @@ impl WriteBehind {
         offset: u64,
     ) -> usize {
         let fd = &self.fd;
-        let work = (self.work).get_or_insert_with(|| Shared::new(fd.clone()));
-        let mut work = work.lock();
+        let shared = (self.work).get_or_insert_with(|| Shared::new(fd.clone()));
+        let mut work = shared.lock();
         assert!(work.is_idle(), "one write is under way at a time");
+        work.use_spare();
         let count = gather(&mut work.gathered, parts, limit);
         work.offset = offset;
+        if !context::is_worker()
+            && count > 0
+            && let Some(handle) = Handle::try_current()
+        {
+            let turn = work.spawned(&handle);
+            drop(work);
+            drop(handle.spawn(shield(shared.pump(turn))));
+            return count;
+        }
         // To the kernel with it; the next call asks what has become of it.
         if let Poll::Ready(Err(error)) = work.poll(cx) {
             work.failed = Some(error);
@@ -179,6 +203,7 @@ impl WriteBehind {
         let mut may_spawn = true;
         loop {
             let mut work = shared.lock();
+            work.take_over();
             match work.pump {
                 Pumping::Not => {
                     match work.poll(cx) {
@@ -192,12 +217,13 @@ impl WriteBehind {
                         return Poll::Pending;
                     };
                     may_spawn = false;
-                    work.pump = Pumping::Spawned;
+                    let turn = work.spawned(&handle);
                     drop(work);
                     // The end of the runtime waits for what a file has accepted.
-                    drop(handle.spawn(shield(shared.pump())));
+                    drop(handle.spawn(shield(shared.pump(turn))));
                 }
                 Pumping::Running if work.has_room(parts, limit, most) => {
+                    work.is_promised = true;
                     return Poll::Ready(Ok(Some(gather(&mut work.gathered, parts, limit))));
                 }
                 Pumping::Spawned | Pumping::Running => {
@@ -228,14 +254,22 @@ impl Drop for WriteBehind {
             return;
         };
         let mut work = shared.lock();
-        if work.pump != Pumping::Not || work.stage.is_none() {
+        work.take_over();
+        let is_over = work.stage.is_none() && work.gathered.is_empty();
+        if work.pump != Pumping::Not || is_over {
             return;
         }
-        if let Some(handle) = Handle::try_current() {
-            work.pump = Pumping::Spawned;
-            drop(work);
+        let Some(handle) = Handle::try_current() else {
+            return;
+        };
+        let turn = work.spawned(&handle);
+        let is_promised = work.is_promised;
+        drop(work);
+        if is_promised {
+            drop(handle.spawn(shield(shared.pump(turn))));
+        } else {
             // The end of the runtime does not wait for it: it may be a pipe that nobody reads.
-            drop(handle.spawn(shared.pump()));
+            drop(handle.spawn(shared.pump(turn)));
         }
     }
 }
@@ -258,7 +292,11 @@ impl Shared {
             stage: None,
             offset: 0,
             gathered: Vec::new(),
+            is_promised: false,
             pump: Pumping::Not,
+            turn: 0,
+            home: 0,
+            pump_waker: None,
             waiter: None,
             failed: None,
             unwritten: 0,
@@ -273,10 +311,10 @@ impl Shared {
 
     /// The pump, to be spawned without the lock: in a runtime that has ended it is dropped at once. What it begins with is
     /// to poll, so no completion is missed.
-    fn pump(&self) -> impl Future<Output = ()> + Send + use<> {
+    fn pump(&self, turn: u64) -> impl Future<Output = ()> + Send + use<> {
         let mut pump = Pump {
-            shared: self.clone(),
-            is_done: false,
+            shared: Some(self.clone()),
+            turn,
         };
         leaf_fn(move |cx| pump.poll(cx))
     }
@@ -284,29 +322,48 @@ impl Shared {
 
 /// The task that goes on with what was accepted.
 struct Pump {
-    shared: Shared,
-    is_done: bool,
+    /// Until it is done.
+    shared: Option<Shared>,
+    turn: u64,
 }
 
 impl Pump {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut work = self.shared.lock();
+        let Some(shared) = &self.shared else {
+            return Poll::Ready(());
+        };
+        let mut work = shared.lock();
+        if work.turn != self.turn {
+            drop(work);
+            self.shared = None;
+            return Poll::Ready(());
+        }
         let before = (work.pump, work.gathered.len());
         work.pump = Pumping::Running;
         let polled = work.poll(cx);
+        let is_done = polled.is_ready();
         if let Poll::Ready(outcome) = polled {
-            self.is_done = true;
             work.end_pump(outcome);
-        } else if (work.pump, work.gathered.len()) == before {
-            // There is no more room than there was.
-            return Poll::Pending;
+        } else {
+            match &mut work.pump_waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            if (work.pump, work.gathered.len()) == before {
+                // There is no more room than there was.
+                return Poll::Pending;
+            }
         }
         let waiter = work.waiter.take();
         drop(work);
+        if is_done {
+            // Before the owner hears of it: when that drops the descriptor, it is to be closed.
+            self.shared = None;
+        }
         if let Some(waiter) = waiter {
             waiter.wake();
         }
-        if self.is_done {
+        if is_done {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -317,11 +374,15 @@ impl Pump {
 impl Drop for Pump {
     /// Dropped, as its runtime has ended: whoever has the descriptor goes on, if anybody does.
     fn drop(&mut self) {
-        if self.is_done {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let mut work = shared.lock();
+        if work.turn != self.turn {
             return;
         }
-        let mut work = self.shared.lock();
         work.pump = Pumping::Not;
+        work.pump_waker = None;
         let waiter = work.waiter.take();
         drop(work);
         if let Some(waiter) = waiter {
@@ -335,8 +396,41 @@ impl Work {
         self.stage.is_none() && self.failed.is_none() && self.gathered.is_empty()
     }
 
+    /// A pump is about to be spawned there. Yields its turn.
+    fn spawned(&mut self, handle: &Handle) -> u64 {
+        self.pump = Pumping::Spawned;
+        self.home = Arc::as_ptr(handle.shared()).addr();
+        self.turn += 1;
+        self.turn
+    }
+
+    /// The owner goes on itself, if the pump is another runtime's.
+    fn take_over(&mut self) {
+        if self.pump == Pumping::Not {
+            return;
+        }
+        let here = Handle::try_current().map(|here| Arc::as_ptr(here.shared()).addr());
+        if here != Some(self.home) {
+            self.pump = Pumping::Not;
+            self.turn += 1;
+            // So that it ends: its runtime would wait for it.
+            if let Some(waker) = self.pump_waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Gathers into the memory of the last write, if that is more.
+    fn use_spare(&mut self) {
+        if self.spare.capacity() > self.gathered.capacity() {
+            std::mem::swap(&mut self.spare, &mut self.gathered);
+            self.gathered.clear();
+        }
+    }
+
     /// As [`poll`](Self::poll), for the owner.
     fn poll_owned(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.take_over();
         if self.pump == Pumping::Not {
             return self.poll(cx);
         }
@@ -362,6 +456,7 @@ impl Work {
     /// The pump has nothing left to do. What it was done with is told to the owner, and much memory is not kept.
     fn end_pump(&mut self, outcome: io::Result<()>) {
         self.pump = Pumping::Not;
+        self.pump_waker = None;
         self.failed = outcome.err();
         self.spare.clear();
         self.spare.shrink_to(KEPT);
@@ -379,7 +474,10 @@ impl Work {
         }
         loop {
             match &mut self.stage {
-                None if self.gathered.is_empty() => return Poll::Ready(Ok(())),
+                None if self.gathered.is_empty() => {
+                    self.is_promised = false;
+                    return Poll::Ready(Ok(()));
+                }
                 None => {
                     self.spare.clear();
                     let spare = std::mem::take(&mut self.spare);
@@ -432,6 +530,7 @@ impl Work {
     fn fail(&mut self, rest: Slice<Vec<u8>>, error: io::Error) -> io::Error {
         self.unwritten = rest.len() + self.gathered.len();
         self.gathered.clear();
+        self.is_promised = false;
         self.spare = rest.into_inner();
         error
     }
