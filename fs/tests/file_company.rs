@@ -312,8 +312,9 @@ fn writes_to_proc_stay_what_they_are() {
 
 /// The number of this thread, whose name may be changed.
 fn own_number() -> String {
-    let own = std::fs::read_link("/proc/thread-self").unwrap();
-    own.file_name().unwrap().to_string_lossy().into_owned()
+    let own = std::fs::read_link("/proc/thread-self").expect("/proc");
+    let number = own.file_name().expect("a number");
+    number.to_string_lossy().into_owned()
 }
 
 #[test]

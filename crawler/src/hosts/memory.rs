@@ -1,4 +1,4 @@
-//! What is kept of hosts, so that a crawl of any number of them has bounded memory.
+//! What is kept of hosts: those with work, that are slowed down, failed last or were given up, and a bounded number of others.
 
 use heist::time::Instant;
 
@@ -17,7 +17,7 @@ const LOOKS: usize = 8;
 pub(super) const RULES: usize = 256 << 20;
 
 /// Bytes of rules that a host may have whatever the others have.
-const FEW_RULES: usize = 16 << 10;
+const FEW_RULES: usize = 2 << 10;
 
 impl Hosts {
     /// Remembers every host. Who shares a frontier has their numbers for longer than they have work.
