@@ -138,7 +138,9 @@ impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
             }
             ready!(self.poll_flush_all(cx))?;
             if !self.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
+                // Until the kernel has it: a socket takes no second write before, and the first one of the connection would
+                // be left here until somebody flushes or reads.
+                return self.io.poll_flush(cx);
             }
             if self.session.is_closed() || !ready!(self.poll_ciphertext(cx))? {
                 return Poll::Ready(Err(Error::truncated().into()));
