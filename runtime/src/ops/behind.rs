@@ -10,7 +10,7 @@
 //! |---|---|---|---|---|
 //! | idle | `Not` | `None` | empty | nobody |
 //! | one write | `Not` | a write, or a wait | empty | the owner |
-//! | begun | `Spawned` | a write, or a wait | empty | nobody; the owner leaves its waker in `waiter` |
+//! | begun | `Spawned` | a write, a wait, or `None` | what has not been begun yet | nobody; the owner leaves its waker in `waiter` |
 //! | pumped | `Running` | a write, or a wait | anything | the pump; the owner, likewise |
 //!
 //! 1. *one write* becomes *begun* when more is to be written ([`WriteBehind::poll_append`]), or the owner is dropped.
